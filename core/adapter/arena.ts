@@ -1,0 +1,125 @@
+/** The one block of memory that packets live in, from their arrival to their end. */
+import { ARENA_SLOT_COUNT, SLOT_BYTES } from "../base/limits.ts";
+import { invariant } from "../base/invariant.ts";
+
+/** A place in the arena: an index, 0 … slotCount−1. */
+export type Slot = number;
+
+/** No slot: nothing received, or none free. */
+export const NO_SLOT: Slot = -1;
+
+/** Which way a packet goes, as far as its device says. */
+export const Direction = { Unknown: 0, Inbound: 1, Outbound: 2 } as const;
+/** A value of `Direction`. */
+export type Direction = (typeof Direction)[keyof typeof Direction];
+
+/** What a device says about a frame before anybody looked into it. */
+export const Frame = {
+  /** An IP packet starts at the slot's first byte. */
+  Ip: 0,
+  /** The link layer says that it carries something else, ARP for instance. */
+  NotIp: 1,
+  /** The link layer's own header was cut short. */
+  LinkTruncated: 2,
+} as const;
+/** A value of `Frame`. */
+export type Frame = (typeof Frame)[keyof typeof Frame];
+
+/**
+ * Slots of equal size over one buffer, with one `DataView` shared by all who read headers.
+ *
+ * A slot is free, filled by an adapter and waiting in arrival order, or in the engine's hands (`take` … `release`). `next` chains slots that
+ * wait together (a flow's queue, a datagram's fragments); who holds a slot owns its `next`.
+ */
+export class Arena {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly slotCount: number;
+  /** Captured bytes in the slot. */
+  readonly length: Int32Array;
+  /** Bytes the packet had on the wire; more than `length` only in captures with a snap length. */
+  readonly wireLength: Int32Array;
+  readonly direction: Uint8Array;
+  readonly frame: Uint8Array;
+  /** What the adapter wants to find again when the packet comes back: an address index, a record number. */
+  readonly tag: Int32Array;
+  /** The flow the packet belongs to, −1 while unknown. */
+  readonly flow: Int32Array;
+  readonly next: Int32Array;
+  readonly #free: Int32Array;
+  readonly #arrived: Int32Array;
+  /** Shape: [free count, arrived head, arrived count]. */
+  readonly #state = new Int32Array(3);
+
+  constructor(slotCount: number = ARENA_SLOT_COUNT) {
+    this.slotCount = slotCount;
+    this.bytes = new Uint8Array(slotCount * SLOT_BYTES);
+    this.view = new DataView(this.bytes.buffer);
+    this.length = new Int32Array(slotCount);
+    this.wireLength = new Int32Array(slotCount);
+    this.direction = new Uint8Array(slotCount);
+    this.frame = new Uint8Array(slotCount);
+    this.tag = new Int32Array(slotCount);
+    this.flow = new Int32Array(slotCount).fill(-1);
+    this.next = new Int32Array(slotCount).fill(-1);
+    this.#free = new Int32Array(slotCount);
+    this.#arrived = new Int32Array(slotCount);
+    for (let i = 0; i < slotCount; i++) this.#free[i] = slotCount - 1 - i;
+    this.#state[0] = slotCount;
+  }
+
+  /** Slots that an adapter may fill. */
+  get freeCount(): number {
+    return this.#state[0]!;
+  }
+
+  /** Packets that arrived and that nobody took yet. */
+  get arrivedCount(): number {
+    return this.#state[2]!;
+  }
+
+  /** Where a slot's bytes begin. Units: bytes from the start of the arena. */
+  at(slot: Slot): number {
+    return slot * SLOT_BYTES;
+  }
+
+  /** Takes a free slot, or `NO_SLOT`. The last one freed comes first, so that few pages stay warm. */
+  acquire(): Slot {
+    const count = this.#state[0]!;
+    if (count === 0) return NO_SLOT;
+    this.#state[0] = count - 1;
+    const slot = this.#free[count - 1]!;
+    this.direction[slot] = Direction.Unknown;
+    this.frame[slot] = Frame.Ip;
+    this.tag[slot] = -1;
+    this.flow[slot] = -1;
+    this.next[slot] = NO_SLOT;
+    return slot;
+  }
+
+  /** Gives a slot back. */
+  release(slot: Slot): void {
+    const count = this.#state[0]!;
+    invariant(count < this.slotCount, "a slot is released once");
+    this.#free[count] = slot;
+    this.#state[0] = count + 1;
+  }
+
+  /** Hands an acquired and filled slot to the engine, in arrival order. */
+  arrive(slot: Slot): void {
+    const count = this.#state[2]!;
+    invariant(count < this.slotCount, "a slot arrives once");
+    this.#arrived[(this.#state[1]! + count) % this.slotCount] = slot;
+    this.#state[2] = count + 1;
+  }
+
+  /** Takes the packet that arrived first, or `NO_SLOT`. */
+  take(): Slot {
+    const count = this.#state[2]!;
+    if (count === 0) return NO_SLOT;
+    const head = this.#state[1]!;
+    this.#state[1] = (head + 1) % this.slotCount;
+    this.#state[2] = count - 1;
+    return this.#arrived[head]!;
+  }
+}

@@ -1,0 +1,329 @@
+/**
+ * Every bound in weir, with its unit and its reason. A queue, table or loop without a name here is a mistake.
+ */
+
+// ── packets ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Largest IP packet that a slot holds: an IPv6 header and 65,535 bytes after it. Units: bytes. Source: WINDIVERT_MTU_MAX. */
+export const PACKET_BYTES_MAX = 40 + 0xffff;
+
+/** Room for one packet in the arena, rounded up to a multiple of 64. Units: bytes. */
+export const SLOT_BYTES = 65_600;
+
+/** Packets that may be in the engine at once, waiting ones included. 512 × 64 KiB is 34 MB of address space, touched only when used. */
+export const ARENA_SLOT_COUNT = 512;
+
+// ── captures ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** One read from a capture file, and the reader's buffer at its start. Units: bytes. Reason: larger reads are no faster, and stay in the cache less. */
+export const CAPTURE_CHUNK_BYTES = 1 << 20;
+
+/** Largest packet or block that a capture reader holds at once; a longer one means a damaged file. Units: bytes. Source: libpcap's block limit. */
+export const CAPTURE_RECORD_BYTES_MAX = 16 << 20;
+
+/** Interfaces of one capture, all its sections counted. Reason: a 20-byte block makes one, so a hostile file could make millions. */
+export const CAPTURE_INTERFACE_COUNT_MAX = 65_536;
+
+/** Process facts that a capture reader remembers in one section, and name records of one capture; further ones are counted and left out. */
+export const CAPTURE_FACT_COUNT_MAX = 65_536;
+
+/** Processes that had one id, one after another, in one section; the oldest is forgotten. Reason: each packet may look at all of them. */
+export const CAPTURE_PROCESS_HISTORY_MAX = 64;
+
+/** Compressed bytes handed to gunzip at once. Units: bytes. Reason: what one step had produced is lost when the step meets damage. */
+export const CAPTURE_GUNZIP_STEP_BYTES = 16_384;
+
+/** Longest text that a capture may put into one option or one option's part. Units: bytes. */
+export const CAPTURE_TEXT_BYTES_MAX = 4_096;
+
+/** VLAN tags, PPPoE, MPLS labels and PKTAP headers that may stand before one IP header. */
+export const LINK_HEADER_COUNT_MAX = 16;
+
+/** Entries of a side file of processes. Reason: it is searched from first to last, once a flow. */
+export const PROCESS_ENTRY_COUNT_MAX = 10_000;
+
+/** Extension headers walked in one IPv6 packet; RFC 8504 section 5.3 lets a host bound them. */
+export const IPV6_EXTENSION_COUNT_MAX = 10;
+
+// ── WinDivert filters (core/filter) ──────────────────────────────────────────────────────────────────────────────
+
+/** Longest word of a filter. Units: characters. Source: WinDivert 2.2, whose token buffer is 40 bytes with its NUL. */
+export const FILTER_TOKEN_CHARS_MAX = 39;
+
+/** Most tokens of a filter before its end. Units: tokens. Source: WinDivert 2.2 (1,280 slots, of which it leaves the last ones unused). */
+export const FILTER_TOKENS_MAX = 1278;
+
+/** Deepest nesting of a filter; each parenthesis counts three. Units: levels. Source: WinDivert 2.2. */
+export const FILTER_DEPTH_MAX = 1024;
+
+/** Most tests of a filter's program. Units: tests. Source: WinDivert 2.2 `WINDIVERT_FILTER_MAXLEN`. */
+export const FILTER_TESTS_MAX = 256;
+
+/** Longest normal form; shared parts of a hostile program would else be written out without end. Units: characters. */
+export const FILTER_TEXT_CHARS_MAX = 131_072;
+
+// ── flows ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Flows at once; a power of two. A full table gives up the flow that is worth least. 65,536 is more than Windows has ephemeral ports. */
+export const FLOW_COUNT_MAX = 65_536;
+
+/** A UDP flow without packets ends after this. Units: µs. Source: Clash `udp-timeout`, 300 s. */
+export const UDP_IDLE_US = 300_000_000;
+
+/** A TCP flow whose handshake is not complete ends after this. Units: µs. Reason: six retransmitted SYNs take 127 s. */
+export const TCP_EMBRYONIC_IDLE_US = 130_000_000;
+
+/** An open TCP flow without packets ends after this. Units: µs. Source: RFC 5382 section 5 (not less than 2 h 4 min). */
+export const TCP_IDLE_US = 7_440_000_000;
+
+/** A TCP flow that both sides closed, or one reset, is remembered for its last packets. Units: µs. Source: RFC 5382 section 5 (4 min). */
+export const TCP_CLOSED_IDLE_US = 240_000_000;
+
+/** Packets of one flow that wait for its decision; one more makes it be decided with what is known. */
+export const FLOW_WAITING_COUNT_MAX = 64;
+
+/** How long a flow waits for its name where the client speaks first by custom (HTTP, TLS). Units: µs. Reason: browsers open connections ahead of need. */
+export const NAME_WAIT_CLIENT_FIRST_US = 60_000_000;
+
+/** How long any other flow waits for its name. Units: µs. Reason: mihomo waits 1 s for a first byte, and loses slow ones. */
+export const NAME_WAIT_US = 3_000_000;
+
+// ── fragments ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Datagrams being put together at once; a full table gives up the oldest. */
+export const FRAGMENT_DATAGRAM_COUNT_MAX = 64;
+
+/** Fragments of one datagram: 65,535 bytes in pieces of 576-byte packets need 119. */
+export const FRAGMENT_COUNT_MAX = 128;
+
+/** Slots that all fragments together may hold. */
+export const FRAGMENT_SLOT_COUNT_MAX = 256;
+
+/** A datagram that is not complete after this is given up. Units: µs. Source: RFC 8200 section 4.5 (60 s), RFC 791 (15 s at least). */
+export const FRAGMENT_TIMEOUT_US = 30_000_000;
+
+// ── names of flows ───────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Longest host name. Units: characters without the final dot. Source: RFC 1035 section 3.1 (255 octets on the wire). */
+export const HOST_NAME_LENGTH_MAX = 253;
+
+/** First room for one direction's beginning; it doubles as bytes come. Most hellos fit. Units: bytes. */
+export const STREAM_PREFIX_BYTES_MIN = 2_048;
+
+/** How much of a direction's beginning a sniffer keeps: the largest hello seen in captures has 17 KiB, post-quantum keys grow. Units: bytes. */
+export const STREAM_PREFIX_BYTES_MAX = 65_536;
+
+/** Pieces that wait behind a hole at once; one more is forgotten until it is sent again. Units: ranges. */
+export const STREAM_PREFIX_RANGES_MAX = 64;
+
+/** Memory of all sniffers together; the flow that would exceed it stays without a name. Units: bytes. */
+export const SNIFF_BYTES_TOTAL_MAX = 64 * 1_048_576;
+
+/** Server segments that may pass while the client's first message still has a hole: then the hole will not be filled. Units: segments. */
+export const SNIFF_SERVER_SEGMENTS_MAX = 16;
+
+/** Segments that may be none of ours when no SYN was seen: a capture may begin in the middle of a message. Units: segments. */
+export const SNIFF_UNKNOWN_SEGMENTS_MAX = 8;
+
+/** Segments of a flow that are looked at while its name is not known. Units: segments with payload, both directions. */
+export const SNIFF_SEGMENTS_MAX = 4_096;
+
+/** Datagrams of a flow that are looked at while its name is not known. Units: datagrams. */
+export const SNIFF_DATAGRAMS_MAX = 64;
+
+/** Datagrams in a row of which nothing can be made before a UDP flow counts as nameless. Units: datagrams. */
+export const SNIFF_UNKNOWN_DATAGRAMS_MAX = 3;
+
+/** QUIC Initial packets of a flow that are decrypted; each costs two AES set-ups. Units: packets. */
+export const QUIC_INITIALS_MAX = 32;
+
+/** QUIC Initial packets in a row that no key opens before the flow counts as nameless. Units: packets. */
+export const QUIC_UNDECRYPTABLE_MAX = 6;
+
+/** Frames read from one QUIC packet; padding counts as one however long it is. Units: frames. */
+export const QUIC_FRAMES_MAX = 512;
+
+/** Longest HTTP method. Units: bytes. Source: the longest registered one has 17. */
+export const HTTP_METHOD_LENGTH_MAX = 32;
+
+/** Shortest time that an address keeps its name: browsers and system caches use an answer long after its TTL. Units: µs (10 min). */
+export const DNS_MEMORY_TTL_US_MIN = 600 * 1_000_000;
+
+/** Longest time that an address keeps its name. Units: µs (1 day). */
+export const DNS_MEMORY_TTL_US_MAX = 86_400 * 1_000_000;
+
+/** Addresses that the DNS memory knows; the one longest unused goes first. Units: addresses. */
+export const DNS_MEMORY_ADDRESSES_MAX = 65_536;
+
+/** Names that the DNS memory knows, forwards; the one longest unused goes first. Units: names. */
+export const DNS_MEMORY_NAMES_MAX = 32_768;
+
+/** Names kept of one address (content networks have thousands on one); the oldest goes first. Units: names. */
+export const DNS_MEMORY_NAMES_PER_ADDRESS_MAX = 8;
+
+/** Addresses kept of one name. Units: addresses. */
+export const DNS_MEMORY_ADDRESSES_PER_NAME_MAX = 32;
+
+/** Room for DNS over TCP in one direction: two of the longest messages, so that one may wait behind a hole. Units: bytes. */
+export const DNS_TCP_BYTES_MAX = 2 * (2 + 0xffff);
+
+/** Records read from one DNS message. Units: records. */
+export const DNS_RECORDS_MAX = 512;
+
+/** Links in a CNAME chain that are followed. Units: names. */
+export const DNS_CHAIN_MAX = 16;
+
+/** Compression pointers followed in one DNS name. Units: pointers. */
+export const DNS_POINTERS_MAX = 64;
+
+// ── configuration ────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Largest configuration file; rules by the hundred thousand belong into rule-providers. Units: bytes. */
+export const CONFIG_BYTES_MAX = 4 << 20;
+
+/** Levels of lists and tables in a configuration. Units: levels. */
+export const CONFIG_DEPTH_MAX = 64;
+
+/** Values in a configuration once its aliases are expanded, against files whose aliases multiply. Units: values. */
+export const CONFIG_NODE_COUNT_MAX = 1_000_000;
+
+/** Mistakes that are listed; more are only counted. Units: issues. */
+export const CONFIG_ISSUE_COUNT_MAX = 1_000;
+
+/** YAML syntax errors listed of one file: most of those after the first few only follow from them. Units: issues. */
+export const CONFIG_SYNTAX_ISSUE_COUNT_MAX = 20;
+
+/** Comparisons of names made to find what mistyped ones meant; after that no more hints. Units: pairs of names. */
+export const NAME_COMPARISON_COUNT_MAX = 300_000;
+
+/** Proxy groups in a configuration; they may be nested as deep as they are many. Units: groups. */
+export const PROXY_GROUP_COUNT_MAX = 1_024;
+
+/** Longest name of a proxy or a group: names meet the user's regular expressions. Units: UTF-16 code units. */
+export const PROXY_NAME_LENGTH_MAX = 256;
+
+/** DNS-over-TCP conversations whose answers are read at once; more go unread. */
+export const DNS_TCP_STREAM_COUNT_MAX = 256;
+
+// ── policy scripts ───────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Files of one policy, the script itself included. Units: files. */
+export const POLICY_FILES_MAX = 256;
+
+/** Largest file of a policy. Units: bytes. */
+export const POLICY_FILE_BYTES_MAX = 1 << 20;
+
+/** All files of one policy together. Units: bytes. */
+export const POLICY_TOTAL_BYTES_MAX = 8 << 20;
+
+/** Rules that one policy may make; longer lists belong into a rule-provider. Units: rules. */
+export const POLICY_RULES_MAX = 20_000;
+
+/** Longest rule that a policy may make. Units: UTF-16 code units. */
+export const POLICY_RULE_LENGTH_MAX = 65_536;
+
+/** Questions that wait for a policy's answer at once; what comes on top is decided by the rules. Units: calls. */
+export const POLICY_CALLS_IN_FLIGHT_MAX = 4_096;
+
+/** Longest target name in a policy's answer. Units: UTF-16 code units. */
+export const POLICY_TARGET_LENGTH_MAX = 256;
+
+/** Most copies of each packet that a policy may ask for. Units: copies. */
+export const POLICY_DUPLICATE_MAX = 10;
+
+/** Time that a policy has for one answer, if nothing else is asked for. Units: ms; a TCP sender repeats its SYN after 1,000. */
+export const POLICY_DEADLINE_MS = 500;
+
+/** Time that a policy has to load. Units: ms. */
+export const POLICY_LOAD_DEADLINE_MS = 5_000;
+
+/** Hangs in a row after which a policy is asked no more until it changes. Units: hangs. */
+export const POLICY_HANGS_MAX = 3;
+
+/** Memory that a policy's worker may hold, looked at between two calls. Units: bytes. */
+export const POLICY_HEAP_BYTES_MAX = 256 << 20;
+
+/** Lines that a policy may log per call, and while it loads. Units: lines. */
+export const POLICY_LOG_LINES_MAX = 100;
+
+/** Longest text that a policy hands over in one log line, error or stack. Units: UTF-16 code units. */
+export const POLICY_TEXT_LENGTH_MAX = 8_192;
+
+/** Messages that a policy's worker may send without having been asked, before it counts as broken. Units: messages. */
+export const POLICY_GARBAGE_MESSAGES_MAX = 100;
+
+/** Different mistakes of one policy that are told while it runs. Units: issues. */
+export const POLICY_ISSUES_MAX = 100;
+
+/** How often the files of a policy are looked at. Units: ms. */
+export const POLICY_WATCH_INTERVAL_MS = 500;
+
+// ── decide ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Longest rule line. Units: characters. The longest seen in public lists is under 2,000; longer ones only cost memory. */
+export const RULE_CHARS_MAX = 65_536;
+
+/** Deepest nesting of AND, OR and NOT, and of sub-rules: what recursion may cost. */
+export const RULE_DEPTH_MAX = 32;
+
+/** Groups within groups. */
+export const GROUP_DEPTH_MAX = 32;
+
+/** Proxies in a row, through relays and groups. */
+export const CHAIN_COUNT_MAX = 64;
+
+/** Ranges in one port, DSCP or UID rule. Source: mihomo common/utils/ranges.go. */
+export const RULE_RANGE_COUNT_MAX = 28;
+
+/** Longest regular expression in a rule. Units: characters. */
+export const PATTERN_CHARS_MAX = 1_024;
+
+/** Largest program that RE2 may make of one regular expression, so that a list of strangers cannot eat the memory. Units: instructions. */
+export const PATTERN_INSTRUCTION_COUNT_MAX = 5_000;
+
+/** Longest name or path that a regular expression is run over; longer ones are cut. Units: characters. Source: PATH_MAX of Linux. */
+export const PATTERN_SUBJECT_CHARS_MAX = 4_096;
+
+/** Largest rule-provider file. Units: characters. */
+export const PROVIDER_CHARS_MAX = 64 * 1024 * 1024;
+
+/** Largest rule-provider in an unusual YAML form, which the slow parser has to read. Units: characters. */
+export const PROVIDER_SLOW_CHARS_MAX = 4 * 1024 * 1024;
+
+/** Mistakes reported of one rule-provider; the rest is only counted. */
+export const PROVIDER_ISSUE_COUNT_MAX = 50;
+
+/** Steps from alias to alias in the hosts table. Source: RFC 1034 section 3.6.2 asks for loops to be caught; resolvers follow 8 to 16. */
+export const HOSTS_ALIAS_COUNT_MAX = 16;
+
+/** Largest .mmdb or .dat database. Units: bytes. The largest public one is under 100 MB. */
+export const GEO_DATABASE_BYTES_MAX = 512 * 1024 * 1024;
+
+/** Pointers followed in one .mmdb record; real country records have under 40. */
+export const GEO_POINTER_COUNT_MAX = 1_000;
+
+/** Domains in one code of the site database; the largest public one has 120,000. */
+export const GEOSITE_DOMAIN_COUNT_MAX = 4_000_000;
+
+/** Addresses of one name that are taken from a resolver; an answer with more is not believed. */
+export const RESOLVED_ADDRESS_COUNT_MAX = 256;
+
+/** Copies of one packet that may leave, itself included. Reason: net-speeder sends 2; more than 8 is a flood. */
+export const DUPLICATE_COUNT_MAX = 8;
+
+// ── reports ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Flows in the report page's table; the pictures count all of them. A browser sorts so many in under a second. */
+export const REPORT_FLOWS_MAX = 50_000;
+
+/** Explanation steps of one flow that the page lists: the first ones and the last. */
+export const REPORT_STEPS_PER_FLOW_MAX = 200;
+
+/** Explanation steps on the whole page; later flows go without. */
+export const REPORT_STEPS_MAX = 2_000_000;
+
+/** Rules that the page lists with their hits, and how many of those without a hit. */
+export const REPORT_RULES_MAX = 500;
+
+/** Captures that the page lists. */
+export const REPORT_CAPTURES_MAX = 500;

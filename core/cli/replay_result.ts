@@ -1,0 +1,55 @@
+/** The result of a replay: schema `weir.replay/1` of the command line's JSON, and the one thing reports are made from. */
+import type { Metadata } from "../classify/facts.ts";
+import type { ExplainStep, VerdictAction } from "../decide/verdict.ts";
+
+/** One capture file that was read. */
+export interface ReplayCapture {
+  file: string;
+  format: "pcap" | "pcapng";
+  linkTypes: string[];
+  packets: number;
+  /** Units: captured bytes, link headers included. */
+  bytes: number;
+  /** What ended the reading early; everything before it counts. `offset` is in the (decompressed) file. */
+  error: { message: string; offset: number } | null;
+}
+
+/** received = delivered + consumed + queued + Σ dropped. Units: packets. */
+export interface ReplayCounters {
+  received: number;
+  delivered: number;
+  consumed: number;
+  queued: number;
+  dropped: Record<string, number>;
+}
+
+/** One decided flow. Units: `upload`, `download` transport payload bytes as captured; `start` RFC 3339 in UTC with µs. */
+export interface ReplayFlow {
+  metadata: Metadata;
+  rule: string;
+  rulePayload: string;
+  chains: string[];
+  verdict: VerdictAction;
+  packets: number;
+  upload: number;
+  download: number;
+  start: string;
+  explain?: ExplainStep[];
+}
+
+/** One rule of the main list with the flows it decided. */
+export interface ReplayRule {
+  type: string;
+  payload: string;
+  proxy: string;
+  hits: number;
+}
+
+/** The whole document. */
+export interface ReplayResult {
+  schema: "weir.replay/1";
+  captures: ReplayCapture[];
+  counters: ReplayCounters;
+  flows: ReplayFlow[];
+  rules: ReplayRule[];
+}

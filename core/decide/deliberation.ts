@@ -1,0 +1,94 @@
+/** One flow's way to its verdict: what it waits for, and what comes next. */
+import type { FlowFacts } from "../classify/facts.ts";
+import { Lookup, ruleHost } from "../classify/facts.ts";
+import type { Decider } from "./decider.ts";
+import type { ExplainStep, PacketEffects, Verdict } from "./verdict.ts";
+
+/** What a flow waits for. */
+export const Stage = { New: 0, Name: 1, Process: 2, Policy: 3, Resolve: 4, Decided: 5 } as const;
+/** A value of `Stage`. */
+export type Stage = (typeof Stage)[keyof typeof Stage];
+
+/** The state of one flow's decision. */
+export class Deliberation {
+  stage: Stage = Stage.New;
+  /** True once a policy was asked, or there is none to ask. */
+  policyDone: boolean;
+  /** What lookups cost and what the policy said, for explanations. */
+  readonly steps: ExplainStep[] = [];
+  #wantedName = false;
+  /** The name the rules saw; undefined when they did not look and none was there. */
+  host: string | undefined = undefined;
+  /** Effects that a policy wants whatever the rules decide. */
+  effects: PacketEffects | undefined = undefined;
+  readonly verdict: Verdict = {
+    action: "direct",
+    rule: "",
+    rulePayload: "",
+    target: "DIRECT",
+    chains: [],
+    ruleIndex: -1,
+    effects: undefined,
+  };
+
+  constructor(hasPolicy: boolean) {
+    this.policyDone = !hasPolicy;
+  }
+
+  /** Goes on as far as the facts allow; the answer is what the flow waits for now, or `Decided`. */
+  advance(facts: FlowFacts, decider: Decider): Stage {
+    if (this.stage === Stage.Decided) return this.stage;
+    if (this.stage === Stage.New) decider.prepare(facts);
+    if (!this.policyDone) {
+      if (facts.nameMayCome && (ruleHost(facts) === "" || facts.hostAmbiguous)) return this.#wait(Stage.Name);
+      const wantsProcess = decider.findProcessMode !== "off" && facts.processLookup === Lookup.NotTried;
+      return this.#wait(wantsProcess ? Stage.Process : Stage.Policy);
+    }
+    switch (decider.decide(facts, this.verdict)) {
+      case "name":
+        return this.#wait(Stage.Name);
+      case "resolve":
+        return this.#wait(Stage.Resolve);
+      case "process":
+        return this.#wait(Stage.Process);
+      default:
+        this.verdict.effects = this.effects;
+        return this.#wait(Stage.Decided);
+    }
+  }
+
+  /** Takes a policy's target; a target that is missing or cannot carry the flow leaves the decision to the rules. */
+  answerPolicy(
+    target: string | undefined,
+    effects: PacketEffects | undefined,
+    facts: FlowFacts,
+    decider: Decider,
+  ): void {
+    this.policyDone = true;
+    this.effects = effects;
+    if (target === undefined || !decider.decideTarget(target, facts, this.verdict)) return;
+    this.verdict.rule = "Policy";
+    this.verdict.rulePayload = "onConnection";
+    this.verdict.ruleIndex = -1;
+    this.verdict.effects = effects;
+    this.stage = Stage.Decided;
+  }
+
+  /** Keeps the name that the decision was made with. A name that comes later changes nothing any more. */
+  noteHost(facts: FlowFacts): void {
+    const host = ruleHost(facts);
+    if (host !== "" || this.#wantedName) this.host = host;
+  }
+
+  /** Keeps what a lookup brought, for explanations. Units: `costUs` µs. */
+  noteLookup(type: "resolve" | "process", payload: string, found: boolean, costUs: number): void {
+    const why = found ? "found" : "nothing was found";
+    this.steps.push({ kind: "lookup", type, payload, target: "", outcome: found ? "matched" : "unknown", why, costUs });
+  }
+
+  #wait(stage: Stage): Stage {
+    if (stage === Stage.Name) this.#wantedName = true;
+    this.stage = stage;
+    return stage;
+  }
+}

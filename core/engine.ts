@@ -1,0 +1,384 @@
+/**
+ * The sentence: adapter → parse → classify → decide → act.
+ *
+ * `poll` does what can be done now and answers when it wants to be called again. It reads no clock, awaits nothing and throws
+ * nothing; what takes time leaves as a `Command` and comes back as an `Event`.
+ */
+import type { Command, Event } from "./act/command.ts";
+import { Action, actionOf, Actor } from "./act/act.ts";
+import { Counters } from "./act/counters.ts";
+import type { Adapter } from "./adapter/adapter.ts";
+import { Arena, NO_SLOT, type Slot } from "./adapter/arena.ts";
+import {
+  FLOW_WAITING_COUNT_MAX,
+  NAME_WAIT_CLIENT_FIRST_US,
+  NAME_WAIT_US,
+  RESOLVED_ADDRESS_COUNT_MAX,
+} from "./base/limits.ts";
+import { addMicros, type Micros, micros, NEVER } from "./base/micros.ts";
+import { Classifier, type ClassifierOptions, type FlowObserver } from "./classify/classifier.ts";
+import { Lookup } from "./classify/facts.ts";
+import type { FlowRecord } from "./classify/flow_record.ts";
+import { type FlowIndex, NO_FLOW, Seen } from "./classify/flow_table.ts";
+import { FragmentOutcome, Fragments } from "./classify/fragments.ts";
+import type { Decider } from "./decide/decider.ts";
+import { Deliberation, Stage } from "./decide/deliberation.ts";
+import { DropReason } from "./parse/drop_reason.ts";
+import { Fragment, PacketMeta } from "./parse/packet_meta.ts";
+import { parse, Verify } from "./parse/parse.ts";
+import * as icmp from "./wire/icmp.ts";
+import * as tcp from "./wire/tcp.ts";
+import * as udp from "./wire/udp.ts";
+
+/** Who hears of flows and their decisions: reports, logs, the API. */
+export interface EngineObserver {
+  flowStarted(flow: FlowIndex, record: FlowRecord, deliberation: Deliberation): void;
+  flowDecided(flow: FlowIndex, record: FlowRecord, deliberation: Deliberation): void;
+  flowEnded(flow: FlowIndex, record: FlowRecord, deliberation: Deliberation): void;
+}
+
+/** What an engine is made from. */
+export interface EngineOptions {
+  readonly adapter: Adapter;
+  readonly decider: Decider;
+  readonly classify: ClassifierOptions;
+  readonly verify: Verify;
+  /** True when a policy wants to be asked about each flow. */
+  readonly hasPolicy: boolean;
+  readonly observer: EngineObserver;
+}
+
+/** Ports on which the client speaks first by custom, so that waiting for its first bytes costs nothing. */
+function isClientFirst(port: number): boolean {
+  return port === 443 || port === 80 || port === 8080 || port === 8443 || port === 853;
+}
+
+/** The earliest deadline of a map whose deadlines ascend. */
+function firstDeadline(waits: ReadonlyMap<FlowIndex, Micros>): Micros {
+  for (const deadline of waits.values()) return deadline;
+  return NEVER;
+}
+
+function firstFlow(waits: ReadonlyMap<FlowIndex, Micros>): FlowIndex {
+  for (const flow of waits.keys()) return flow;
+  return NO_FLOW;
+}
+
+/** The pipeline and its state. */
+export class Engine implements FlowObserver {
+  readonly arena: Arena = new Arena();
+  readonly counters: Counters = new Counters();
+  readonly classifier: Classifier;
+  /** Requests that the host takes out and answers with `handle`. */
+  readonly commands: Command[] = [];
+  readonly #options: EngineOptions;
+  readonly #actor: Actor;
+  readonly #fragments = new Fragments();
+  readonly #meta = new PacketMeta();
+  readonly #deliberations: (Deliberation | undefined)[];
+  /** Flow of each id that waits for an event. */
+  readonly #awaited = new Map<number, FlowIndex>();
+  /** Flows that wait for their names with their deadlines, which ascend: all waits in one map are equally long. */
+  readonly #shortWaits = new Map<FlowIndex, Micros>();
+  readonly #longWaits = new Map<FlowIndex, Micros>();
+  /** Shape: [time of the call that is under way]. */
+  readonly #clock = new Float64Array(1);
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.classifier = new Classifier(options.classify, this);
+    this.#actor = new Actor(this.arena, options.adapter, this.counters);
+    this.#deliberations = new Array<Deliberation | undefined>(this.classifier.table.capacity).fill(undefined);
+  }
+
+  /** Takes in and carries on up to `budget` packets; answers when it wants to be called again at the latest. */
+  poll(now: Micros, budget: number): Micros {
+    this.#clock[0] = now;
+    this.#expire(now);
+    this.#options.adapter.receive(this.arena, now);
+    for (let left = budget; left > 0; left--) {
+      const slot = this.arena.take();
+      if (slot === NO_SLOT) break;
+      this.counters.receive();
+      this.#step(slot, now);
+    }
+    return this.#deadline();
+  }
+
+  #step(slot: Slot, now: Micros): void {
+    const meta = this.#meta;
+    const reason = parse(this.arena, slot, this.#options.verify, meta);
+    if (reason !== DropReason.None) this.#actor.drop(slot, reason);
+    else if (meta.fragment !== Fragment.Whole) this.#gather(slot, now);
+    else if (meta.protocol === tcp.PROTOCOL || meta.protocol === udp.PROTOCOL) this.#carry(slot, slot, 1, now);
+    else this.#carryOther(slot, now);
+  }
+
+  /** Packets that belong to no flow: ICMP goes on; what a TUN device has nobody to hand on to is dropped. */
+  #carryOther(slot: Slot, now: Micros): void {
+    const protocol = this.#meta.protocol;
+    const known = protocol === icmp.PROTOCOL || protocol === icmp.PROTOCOL_V6;
+    if (known || this.#options.adapter.capabilities.kind === "divert") this.#actor.forward(slot, 1, now);
+    else this.#actor.drop(slot, DropReason.UnsupportedProtocol);
+  }
+
+  /** Keeps a fragment until its datagram is whole, then carries the datagram as one packet and its fragments with it. */
+  #gather(slot: Slot, now: Micros): void {
+    const fragments = this.#fragments;
+    switch (fragments.add(this.arena, slot, this.#meta, now)) {
+      case FragmentOutcome.Held:
+        return;
+      case FragmentOutcome.Duplicate:
+        return this.#actor.drop(slot, DropReason.FragmentDuplicate);
+      case FragmentOutcome.Full:
+        return this.#actor.drop(slot, DropReason.FragmentTableFull);
+      case FragmentOutcome.Overlap:
+        this.#actor.drop(slot, DropReason.FragmentOverlap);
+        return this.#dropChain(fragments.take(), DropReason.FragmentOverlap);
+      default:
+        return this.#carryDatagram(fragments.take(), now);
+    }
+  }
+
+  #carryDatagram(head: Slot, now: Micros): void {
+    const whole = this.arena.acquire();
+    if (whole === NO_SLOT) return this.#dropChain(head, DropReason.QueueFull);
+    const meta = this.#meta;
+    if (this.#fragments.assemble(this.arena, head, whole) === 0) {
+      this.arena.release(whole);
+      return this.#dropChain(head, DropReason.FragmentMalformed);
+    }
+    const reason = parse(this.arena, whole, this.#options.verify, meta);
+    if (reason !== DropReason.None) this.#dropChain(head, reason);
+    else if (meta.protocol === tcp.PROTOCOL || meta.protocol === udp.PROTOCOL) {
+      let count = 0;
+      for (let slot = head; slot !== NO_SLOT; slot = this.arena.next[slot]!) count++;
+      this.#carry(whole, head, count, now);
+    } else {
+      for (let slot = head; slot !== NO_SLOT;) {
+        const next = this.arena.next[slot]!;
+        this.#carryOther(slot, now);
+        slot = next;
+      }
+    }
+    this.arena.release(whole);
+  }
+
+  #dropChain(head: Slot, reason: DropReason): void {
+    for (let slot = head; slot !== NO_SLOT;) {
+      const next = this.arena.next[slot]!;
+      this.#actor.drop(slot, reason);
+      slot = next;
+    }
+  }
+
+  /** Carries a whole packet or datagram, read from `whole`, whose `count` packets are chained from `head`. */
+  #carry(whole: Slot, head: Slot, count: number, now: Micros): void {
+    const meta = this.#meta;
+    const flow = this.classifier.classify(this.arena, whole, meta, count, now);
+    const table = this.classifier.table;
+    const fromSource = this.classifier.fromSource;
+    if (table.action[flow] === Action.Undecided) {
+      if (this.#isFull(flow)) return this.#dropChain(head, DropReason.QueueFull);
+      this.#enqueue(flow, head);
+      this.#deliberate(flow, now);
+      return;
+    }
+    const copies = this.#copies(flow);
+    for (let slot = head; slot !== NO_SLOT;) {
+      const next = this.arena.next[slot]!;
+      this.arena.flow[slot] = flow;
+      this.#actor.act(table.action[flow]!, slot, meta, fromSource, copies, now);
+      slot = next;
+    }
+  }
+
+  /** A flow whose lookup is under way cannot be decided early: what does not fit its queue is lost. */
+  #isFull(flow: FlowIndex): boolean {
+    return this.#deliberations[flow]!.stage > Stage.Name &&
+      this.classifier.table.waitingCount[flow]! >= FLOW_WAITING_COUNT_MAX;
+  }
+
+  #copies(flow: FlowIndex): number {
+    const effects = this.#deliberations[flow]!.verdict.effects;
+    return effects === undefined || effects.duplicate === undefined ? 1 : effects.duplicate;
+  }
+
+  #enqueue(flow: FlowIndex, head: Slot): void {
+    const table = this.classifier.table;
+    const tail = table.waitingTail[flow]!;
+    if (tail === NO_SLOT) table.waitingHead[flow] = head;
+    else this.arena.next[tail] = head;
+    for (let slot = head; slot !== NO_SLOT; slot = this.arena.next[slot]!) {
+      this.arena.flow[slot] = flow;
+      table.waitingTail[flow] = slot;
+      table.waitingCount[flow] = table.waitingCount[flow]! + 1;
+    }
+  }
+
+  /** Goes on with a flow's decision; a queue that is full, or a flow that is closing, is decided with what is known. */
+  #deliberate(flow: FlowIndex, now: Micros): void {
+    const record = this.classifier.records[flow]!;
+    const deliberation = this.#deliberations[flow]!;
+    const waited = deliberation.stage;
+    // Lookups under way are not asked for twice; a name that came lets a waiting flow go on.
+    if (waited > Stage.Name) return;
+    let stage = deliberation.advance(record.facts, this.#options.decider);
+    if (stage === Stage.Name && this.#mustDecide(flow)) {
+      this.classifier.stopSniffing(record);
+      stage = deliberation.advance(record.facts, this.#options.decider);
+    }
+    if (stage === Stage.Name) {
+      if (waited !== Stage.Name) this.#awaitName(flow, record, now);
+      return;
+    }
+    if (stage === Stage.Decided) this.#commit(flow, record, deliberation, now);
+    else if (stage !== waited) this.#request(flow, record, stage);
+  }
+
+  #mustDecide(flow: FlowIndex): boolean {
+    const table = this.classifier.table;
+    return table.waitingCount[flow]! >= FLOW_WAITING_COUNT_MAX || (table.seen[flow]! & Seen.Reset) !== 0 ||
+      this.arena.freeCount < FLOW_WAITING_COUNT_MAX;
+  }
+
+  #awaitName(flow: FlowIndex, record: FlowRecord, now: Micros): void {
+    if (isClientFirst(record.facts.destinationPort)) {
+      this.#longWaits.set(flow, addMicros(now, NAME_WAIT_CLIENT_FIRST_US));
+    } else this.#shortWaits.set(flow, addMicros(now, NAME_WAIT_US));
+  }
+
+  #request(flow: FlowIndex, record: FlowRecord, stage: Stage): void {
+    const facts = record.facts;
+    this.#stopWaiting(flow);
+    this.#awaited.set(record.id, flow);
+    if (stage === Stage.Process) this.commands.push({ kind: "findProcess", flow: record.id, facts });
+    else if (stage === Stage.Policy) this.commands.push({ kind: "askPolicy", flow: record.id, facts });
+    else this.commands.push({ kind: "resolve", flow: record.id, host: facts.host });
+  }
+
+  #commit(flow: FlowIndex, record: FlowRecord, deliberation: Deliberation, now: Micros): void {
+    const table = this.classifier.table;
+    this.#stopWaiting(flow);
+    this.#awaited.delete(record.id);
+    table.action[flow] = actionOf(deliberation.verdict.action);
+    deliberation.noteHost(record.facts);
+    this.#options.observer.flowDecided(flow, record, deliberation);
+    const copies = this.#copies(flow);
+    let slot = table.waitingHead[flow]!;
+    table.waitingHead[flow] = NO_SLOT;
+    table.waitingTail[flow] = NO_SLOT;
+    table.waitingCount[flow] = 0;
+    while (slot !== NO_SLOT) {
+      const next = this.arena.next[slot]!;
+      // The packet was whole and sound when it came in; only a later fragment has no ports to tell its direction by.
+      const readable = parse(this.arena, slot, Verify.None, this.#meta) === DropReason.None;
+      const fromSource = readable && this.#meta.fragment !== Fragment.Later && table.isFromSource(flow, this.#meta);
+      this.#actor.act(table.action[flow]!, slot, this.#meta, fromSource, copies, now);
+      slot = next;
+    }
+  }
+
+  /** Takes the answer to a command. */
+  handle(event: Event, now: Micros): void {
+    this.#clock[0] = now;
+    const flow = this.#awaited.get(event.flow);
+    if (flow === undefined) return;
+    this.#awaited.delete(event.flow);
+    const facts = this.classifier.records[flow]!.facts;
+    const deliberation = this.#deliberations[flow]!;
+    if (event.kind === "processFound") {
+      facts.processLookup = event.owner === undefined ? Lookup.Failed : Lookup.Done;
+      if (event.owner !== undefined) {
+        facts.process = event.owner.name;
+        facts.processPath = event.owner.path;
+        facts.processId = event.owner.processId;
+        facts.user = event.owner.user;
+        facts.uid = event.owner.uid;
+      }
+      deliberation.noteLookup("process", facts.process, event.owner !== undefined, event.costUs);
+    } else if (event.kind === "resolved") {
+      const address = event.addresses.length > RESOLVED_ADDRESS_COUNT_MAX ? undefined : event.addresses[0];
+      facts.resolveLookup = address === undefined ? Lookup.Failed : Lookup.Done;
+      if (address !== undefined) facts.destinationIp = address;
+      deliberation.noteLookup("resolve", facts.host, address !== undefined, event.costUs);
+    } else {
+      const verdict = event.verdict;
+      deliberation.answerPolicy(verdict?.via, verdict?.effects, facts, this.#options.decider);
+    }
+    if (deliberation.stage === Stage.Decided) this.#commit(flow, this.classifier.records[flow]!, deliberation, now);
+    else {
+      deliberation.stage = Stage.New;
+      this.#deliberate(flow, now);
+    }
+  }
+
+  /** Ends everything: what waits is decided with what is known, what is incomplete is given up, every flow ends. */
+  finish(now: Micros): void {
+    this.#expireFragments(NEVER);
+    for (const flow of this.#shortWaits.keys()) this.#giveUpName(flow, now);
+    for (const flow of this.#longWaits.keys()) this.#giveUpName(flow, now);
+  }
+
+  /** Ends every flow that is left; call it once no command is under way. */
+  endFlows(): void {
+    const records = this.classifier.records;
+    for (let flow = 0; flow < records.length; flow++) if (records[flow] !== undefined) this.classifier.end(flow);
+  }
+
+  #giveUpName(flow: FlowIndex, now: Micros): void {
+    this.#stopWaiting(flow);
+    this.classifier.stopSniffing(this.classifier.records[flow]!);
+    this.#deliberate(flow, now);
+  }
+
+  #expire(now: Micros): void {
+    this.#expireFragments(now);
+    this.#expireWaits(this.#shortWaits, now);
+    this.#expireWaits(this.#longWaits, now);
+    for (let flow = this.classifier.table.expired(now); flow >= 0; flow = this.classifier.table.expired(now)) {
+      this.classifier.end(flow);
+    }
+  }
+
+  #expireWaits(waits: Map<FlowIndex, Micros>, now: Micros): void {
+    while (waits.size > 0 && firstDeadline(waits) <= now) this.#giveUpName(firstFlow(waits), now);
+  }
+
+  #stopWaiting(flow: FlowIndex): void {
+    this.#shortWaits.delete(flow);
+    this.#longWaits.delete(flow);
+  }
+
+  #expireFragments(now: Micros): void {
+    while (this.#fragments.heldCount > 0 && this.#fragments.expired(now)) {
+      this.#dropChain(this.#fragments.take(), DropReason.FragmentTimeout);
+    }
+  }
+
+  #deadline(): Micros {
+    let next: number = this.classifier.table.nextExpiry();
+    next = Math.min(next, firstDeadline(this.#shortWaits), firstDeadline(this.#longWaits));
+    return micros(Math.min(next, this.#fragments.nextExpiry()));
+  }
+
+  /** A flow came into the table. */
+  flowStarted(flow: FlowIndex, record: FlowRecord): void {
+    const deliberation = new Deliberation(this.#options.hasPolicy);
+    this.#deliberations[flow] = deliberation;
+    this.#options.observer.flowStarted(flow, record, deliberation);
+  }
+
+  /** A flow leaves the table: it is decided with what is known; what then still waits for a lookup has nowhere to go. */
+  flowEnding(flow: FlowIndex, record: FlowRecord): void {
+    const table = this.classifier.table;
+    const deliberation = this.#deliberations[flow]!;
+    if (deliberation.stage <= Stage.Name) this.#deliberate(flow, micros(this.#clock[0]!));
+    this.#stopWaiting(flow);
+    this.#awaited.delete(record.id);
+    this.#dropChain(table.waitingHead[flow]!, DropReason.FlowEnded);
+    table.waitingHead[flow] = NO_SLOT;
+    this.#options.observer.flowEnded(flow, record, deliberation);
+    this.#deliberations[flow] = undefined;
+  }
+}

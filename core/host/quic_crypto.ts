@@ -1,0 +1,73 @@
+/**
+ * The runtime's HKDF and AES for QUIC Initial packets. Synchronous, which Web Crypto is not.
+ *
+ * Read first: RFC 5869 (HKDF), RFC 8446 section 7.1 (HKDF-Expand-Label), RFC 9001 section 5.
+ */
+import { createCipheriv, createDecipheriv, createHmac } from "node:crypto";
+import type { InitialCrypto } from "../classify/sniff_crypto.ts";
+import { invariant } from "../base/invariant.ts";
+
+const TAG_BYTES = 16;
+const HASH_BYTES = 32;
+const LABEL_PREFIX = "tls13 ";
+
+function hmac(key: Uint8Array, data: Uint8Array): Uint8Array {
+  return createHmac("sha256", key).update(data).digest();
+}
+
+/** HKDF's extract step, which is one HMAC. Source: RFC 5869 section 2.2. */
+function hkdfExtract(salt: Uint8Array, keyMaterial: Uint8Array): Uint8Array {
+  return hmac(salt, keyMaterial);
+}
+
+/** The HkdfLabel structure and the counter 1: up to 32 bytes, HKDF-Expand is one HMAC. Source: RFC 5869 section 2.3. */
+function expandInfo(label: string, lengthBytes: number): Uint8Array {
+  const text = LABEL_PREFIX + label;
+  const info = new Uint8Array(2 + 1 + text.length + 1 + 1);
+  info[1] = lengthBytes;
+  info[2] = text.length;
+  for (let i = 0; i < text.length; i++) info[3 + i] = text.charCodeAt(i);
+  info[info.length - 1] = 1;
+  return info;
+}
+
+/** The infos never change: four labels, made once each. */
+const infos = new Map<string, Uint8Array>();
+
+function hkdfExpandLabel(secret: Uint8Array, label: string, lengthBytes: number): Uint8Array {
+  invariant(lengthBytes <= HASH_BYTES, "hkdfExpandLabel() gives one hash block at most");
+  const name = `${label}/${lengthBytes}`;
+  let info = infos.get(name);
+  if (info === undefined) infos.set(name, info = expandInfo(label, lengthBytes));
+  return hmac(secret, info).subarray(0, lengthBytes);
+}
+
+function aes128Block(key: Uint8Array, block: Uint8Array): Uint8Array {
+  const cipher = createCipheriv("aes-128-ecb", key, null);
+  cipher.setAutoPadding(false);
+  return cipher.update(block);
+}
+
+function aes128GcmOpen(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  associatedData: Uint8Array,
+  sealed: Uint8Array,
+): Uint8Array | undefined {
+  if (sealed.length < TAG_BYTES) return undefined;
+  const decipher = createDecipheriv("aes-128-gcm", key, nonce);
+  decipher.setAAD(associatedData);
+  decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
+  const plain = decipher.update(sealed.subarray(0, sealed.length - TAG_BYTES));
+  try {
+    decipher.final();
+  } catch {
+    return undefined; // the tag does not fit: forged, damaged, or sealed with other keys
+  }
+  return plain;
+}
+
+/** The cryptography for `FlowSniffer`, from node:crypto. */
+export function createQuicCrypto(): InitialCrypto {
+  return { hkdfExtract, hkdfExpandLabel, aes128Block, aes128GcmOpen };
+}

@@ -1,0 +1,133 @@
+/** What a policy script exports, and what its functions are given: the types of `import { definePolicy } from "weir"`. */
+import type { Metadata } from "../classify/facts.ts";
+
+/** Options of the conditions that look at addresses. Source: Clash rule parameters. */
+export interface RuleOptions {
+  /** Do not resolve a host name for the sake of this rule. */
+  readonly noResolve?: boolean;
+  /** Look at the source instead of the destination; includes `noResolve`. */
+  readonly src?: boolean;
+}
+
+/** A finished rule: what `rules` returns a list of. */
+export interface PolicyRule {
+  /** The rule as Clash writes it: `DOMAIN-SUFFIX,example.org,office`. */
+  readonly text: string;
+}
+
+/** What a rule looks at. Name a target to make it a rule, or put it into `and`, `or`, `not` or `subRule`. */
+export interface RuleCondition {
+  /** Goes straight out. */
+  direct(): PolicyRule;
+  /** Goes out by a proxy or a proxy group, by its name in the configuration. */
+  via(target: string): PolicyRule;
+  /** Is refused: a TCP reset or an ICMP error. */
+  reject(): PolicyRule;
+  /** Vanishes without an answer. */
+  drop(): PolicyRule;
+  /** Goes on with the next rule. */
+  pass(): PolicyRule;
+}
+
+/** One method for each rule type of Clash. */
+export interface RuleBuilder {
+  /** Exactly this name. */
+  domain(name: string): RuleCondition;
+  /** This name and every name below it. */
+  domainSuffix(suffix: string): RuleCondition;
+  /** A name that contains this text. */
+  domainKeyword(keyword: string): RuleCondition;
+  /** A name that matches; upper and lower case are the same. */
+  domainRegex(pattern: string | RegExp): RuleCondition;
+  /** A name that matches `*` (any text) and `?` (any character). */
+  domainWildcard(pattern: string): RuleCondition;
+  /** A name in this list of the geosite file: `"cn"`, `"google@ads"`. */
+  geosite(code: string): RuleCondition;
+  /** A destination in this country (`"CN"`), or `"lan"`. */
+  geoip(code: string, options?: RuleOptions): RuleCondition;
+  /** A source in this country, or `"lan"`. */
+  srcGeoip(code: string): RuleCondition;
+  /** A destination of this autonomous system. */
+  ipAsn(number: number | string, options?: RuleOptions): RuleCondition;
+  /** A source of this autonomous system. */
+  srcIpAsn(number: number | string): RuleCondition;
+  /** A destination in this network, IPv4 or IPv6: `"10.0.0.0/8"`. */
+  ipCidr(network: string, options?: RuleOptions): RuleCondition;
+  /** A destination in this IPv6 network. */
+  ipCidr6(network: string, options?: RuleOptions): RuleCondition;
+  /** A source in this network. */
+  srcIpCidr(network: string): RuleCondition;
+  /** A destination whose low bits are these: `"0.0.0.53/8"` is any address that ends in 53. */
+  ipSuffix(suffix: string, options?: RuleOptions): RuleCondition;
+  /** A source whose low bits are these. */
+  srcIpSuffix(suffix: string): RuleCondition;
+  /** A source port: numbers, or ranges such as `"8000-9000"`. */
+  srcPort(...ports: (number | string)[]): RuleCondition;
+  /** A destination port: numbers, or ranges such as `"8000-9000"`. */
+  dstPort(...ports: (number | string)[]): RuleCondition;
+  /** The port that the flow came in by. */
+  inPort(...ports: (number | string)[]): RuleCondition;
+  /** A Differentiated Services code point: numbers from 0 to 63, or ranges. */
+  dscp(...values: (number | string)[]): RuleCondition;
+  /** A program's file name: `"curl.exe"`. */
+  processName(name: string): RuleCondition;
+  /** A program's full path. */
+  processPath(path: string): RuleCondition;
+  /** A program's file name, by a regular expression. */
+  processNameRegex(pattern: string | RegExp): RuleCondition;
+  /** A program's full path, by a regular expression. */
+  processPathRegex(pattern: string | RegExp): RuleCondition;
+  /** A program's file name, with `*` and `?`. */
+  processNameWildcard(pattern: string): RuleCondition;
+  /** A program's full path, with `*` and `?`. */
+  processPathWildcard(pattern: string): RuleCondition;
+  /** The transport. */
+  network(name: "tcp" | "udp"): RuleCondition;
+  /** A user's number: numbers, or ranges. */
+  uid(...ids: (number | string)[]): RuleCondition;
+  /** How the flow came in: `"TUN"`, `"SOCKS5"`, `"HTTP"`, … */
+  inType(...types: string[]): RuleCondition;
+  /** The user that the flow came in as. */
+  inUser(...users: string[]): RuleCondition;
+  /** The name of the listener that the flow came in by. */
+  inName(...names: string[]): RuleCondition;
+  /** A rule-provider of the configuration, by its name. */
+  ruleSet(name: string, options?: RuleOptions): RuleCondition;
+  /** All of these. */
+  and(...conditions: RuleCondition[]): RuleCondition;
+  /** At least one of these. */
+  or(...conditions: RuleCondition[]): RuleCondition;
+  /** Not this. */
+  not(condition: RuleCondition): RuleCondition;
+  /** If the condition holds, the rules of this list under `sub-rules` are asked. */
+  subRule(condition: RuleCondition, name: string): PolicyRule;
+  /** Everything. */
+  match(): RuleCondition;
+}
+
+/**
+ * What `onConnection` answers: a target (`"DIRECT"`, `"REJECT"`, `"REJECT-DROP"`, or a proxy or group of the configuration), or more in an
+ * object. `undefined` asks the rules.
+ */
+export type ConnectionAnswer = string | {
+  /** The target; without it the rules choose. */
+  readonly via?: string | undefined;
+  /** Copies of each packet: 2 sends each one twice. From 1 to 10. */
+  readonly duplicate?: number | undefined;
+};
+
+/** A DNS question, as `onDns` will see it. Reserved. */
+export interface DnsQuestion {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** A policy: rules that come before those of the configuration, and a function that is asked about each new flow first. */
+export interface Policy {
+  /** Rules, or a function that makes them. Asked once, when the script is loaded. Plain Clash lines are welcome among them. */
+  readonly rules?: readonly string[] | ((r: RuleBuilder) => readonly (PolicyRule | string)[]);
+  /** Asked once for each new flow, before any rule. Answer nothing, and the rules decide. It has half a second. */
+  onConnection?(meta: Metadata): ConnectionAnswer | undefined | void | Promise<ConnectionAnswer | undefined | void>;
+  /** Reserved: it is not called yet. */
+  onDns?(question: DnsQuestion): unknown;
+}

@@ -1,0 +1,3 @@
+/** What the worker of a policy takes from this folder; the worker gets it linked in, under the name `weir:/core/policy/runtime.ts`. */
+export { describe, readAnswer, readRules } from "./answer.ts";
+export { createRuleBuilder } from "./rule_builder.ts";

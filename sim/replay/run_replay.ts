@@ -1,0 +1,210 @@
+/** Captures through the engine in virtual time: the clock is the packets' own timestamps, lookups are answered from the capture. */
+import type { Command, Event, PolicyVerdict } from "../../core/act/command.ts";
+import { invariant } from "../../core/base/invariant.ts";
+import { addMicros, type Micros, micros } from "../../core/base/micros.ts";
+import type { FlowFacts } from "../../core/classify/facts.ts";
+import { Lookup } from "../../core/classify/facts.ts";
+import type { InitialCrypto, SniffOptions } from "../../core/classify/sniffer.ts";
+import type { ReplayCapture, ReplayResult } from "../../core/cli/replay_result.ts";
+import type { Decider } from "../../core/decide/decider.ts";
+import { Engine } from "../../core/engine.ts";
+import type { Verify } from "../../core/parse/parse.ts";
+import type { CaptureReader } from "../capture/open.ts";
+import type { CaptureRecord } from "../capture/record.ts";
+import { LINKTYPE } from "../capture/link_types.ts";
+import { type ByteSink, PcapngWriter } from "../capture/write.ts";
+import type { ProcessTable } from "../processes.ts";
+import { ReplayAdapter } from "./replay_adapter.ts";
+import { ResultBuilder } from "./result_builder.ts";
+
+/** Asks a policy about a flow; undefined leaves the decision to the rules. Never rejects. */
+export type PolicyAsk = (facts: FlowFacts) => Promise<PolicyVerdict | undefined>;
+
+/** All that a replay is made of. */
+export interface ReplayWorld {
+  /** Opens the captures one after the other. */
+  readonly captures: readonly (() => Promise<CaptureReader>)[];
+  readonly decider: Decider;
+  readonly sniff: SniffOptions;
+  readonly preferSniffed: boolean;
+  readonly crypto: InitialCrypto;
+  readonly policy: PolicyAsk | undefined;
+  readonly processes: ProcessTable | undefined;
+  readonly mode: "tun" | "divert";
+  readonly verify: Verify;
+  readonly seed: number;
+  readonly explain: boolean;
+  /** Takes the packets as they would leave, as pcapng. */
+  readonly output: ByteSink | undefined;
+  /** Hears how far the replay is. Units: bytes of the file on disk, packets so far. */
+  readonly onProgress: ((path: string, bytesRead: number, bytesTotal: number, packets: number) => void) | undefined;
+}
+
+/** One run: an engine, its adapter and its virtual clock. */
+class ReplayRun {
+  readonly #world: ReplayWorld;
+  readonly #adapter: ReplayAdapter;
+  readonly #engine: Engine;
+  readonly #builder: ResultBuilder;
+  readonly #writer: PcapngWriter | undefined;
+  #now: Micros = micros(0);
+  #deadline: Micros = micros(0);
+  /** What is added to a capture's timestamps so that time never runs backwards from one capture to the next. Units: µs. */
+  #shiftUs = 0;
+
+  constructor(world: ReplayWorld) {
+    this.#world = world;
+    this.#writer = world.output === undefined
+      ? undefined
+      : new PcapngWriter(world.output, { application: "weir replay" });
+    if (this.#writer !== undefined) this.#writer.addInterface({ linkType: LINKTYPE.RAW, name: "weir" });
+    this.#adapter = new ReplayAdapter(world.mode, this.#writer === undefined ? undefined : this.#write);
+    this.#builder = new ResultBuilder(
+      world.decider,
+      world.explain,
+      () => this.#engine.classifier.table,
+      (facts) => this.#addProcess(facts),
+    );
+    this.#engine = new Engine({
+      adapter: this.#adapter,
+      decider: world.decider,
+      classify: {
+        type: world.mode === "tun" ? "Tun" : "Redir",
+        sniff: world.sniff,
+        preferSniffed: world.preferSniffed,
+        crypto: world.crypto,
+        secret: world.seed,
+      },
+      verify: world.verify,
+      hasPolicy: world.policy !== undefined,
+      observer: this.#builder,
+    });
+  }
+
+  async run(): Promise<ReplayResult> {
+    const captures: ReplayCapture[] = [];
+    for (const open of this.#world.captures) {
+      using reader = await open();
+      await this.#replayCapture(reader);
+      captures.push({
+        file: reader.path,
+        format: reader.format,
+        linkTypes: [...reader.linkTypes],
+        packets: reader.packets,
+        bytes: reader.bytes,
+        error: reader.error === null ? null : { message: reader.error.message, offset: reader.error.offset },
+      });
+    }
+    await this.#finish();
+    this.#writer?.flush();
+    return this.#builder.build(captures, this.#engine.counters);
+  }
+
+  async #replayCapture(reader: CaptureReader): Promise<void> {
+    const world = this.#world;
+    let isFirst = true;
+    do {
+      for (let record = reader.tryNext(); record !== undefined; record = reader.tryNext()) {
+        if (isFirst) this.#shiftUs = Math.max(0, this.#now - record.timestampUs);
+        isFirst = false;
+        this.#replayPacket(record);
+        if (this.#engine.commands.length > 0) await this.#carryOutCommands();
+      }
+      world.onProgress?.(reader.path, reader.fileBytesRead, reader.fileBytes, reader.packets);
+    } while (await reader.fill());
+  }
+
+  #replayPacket(record: CaptureRecord): void {
+    const at = record.timestampUs + this.#shiftUs;
+    while (this.#deadline <= at && this.#deadline > this.#now && this.#engine.commands.length === 0) {
+      this.#now = this.#deadline;
+      this.#deadline = this.#engine.poll(this.#now, 0);
+    }
+    if (at > this.#now) this.#now = micros(at);
+    this.#builder.timestampUs = record.timestampUs;
+    this.#adapter.offer(record);
+    this.#deadline = this.#engine.poll(this.#now, 1);
+    invariant(!this.#adapter.isPending, "the arena always has room for the next packet of a replay");
+    invariant(this.#engine.counters.lawHolds(), "received = delivered + consumed + queued + dropped");
+  }
+
+  /** Lookups take no virtual time: the capture's clock stands still while they are answered. */
+  async #carryOutCommands(): Promise<void> {
+    const commands = this.#engine.commands;
+    for (let command = commands.shift(); command !== undefined; command = commands.shift()) {
+      this.#engine.handle(await this.#answer(command), this.#now);
+    }
+    invariant(this.#engine.counters.lawHolds(), "received = delivered + consumed + queued + dropped");
+  }
+
+  async #answer(command: Command): Promise<Event> {
+    const flow = command.flow;
+    switch (command.kind) {
+      case "resolve": {
+        const addresses = this.#engine.classifier.dns.addressesOf(command.host, this.#now);
+        return { kind: "resolved", flow, addresses, costUs: 0 };
+      }
+      case "findProcess":
+        // What the capture knows of processes came with the flow's first packet: there is nobody else to ask.
+        return { kind: "processFound", flow, owner: undefined, costUs: 0 };
+      case "askPolicy":
+        return { kind: "policyAnswered", flow, verdict: await this.#world.policy!(command.facts) };
+    }
+  }
+
+  async #finish(): Promise<void> {
+    const engine = this.#engine;
+    // Each round answers what the one before asked for; a flow asks three times at most.
+    for (let round = 0; round < 4; round++) {
+      engine.finish(this.#now);
+      if (engine.commands.length === 0) break;
+      await this.#carryOutCommands();
+    }
+    engine.endFlows();
+    invariant(engine.counters.lawHolds(), "received = delivered + consumed + queued + dropped");
+  }
+
+  /** A capture's process facts come with the packet, like WinDivert's FLOW events: they are there before anybody asks. */
+  #addProcess(facts: FlowFacts): void {
+    if (this.#world.decider.findProcessMode === "off") return;
+    const { sourceIp, destinationIp } = facts;
+    let found = this.#adapter.process;
+    if (found === undefined && sourceIp !== undefined && destinationIp !== undefined) {
+      found = this.#world.processes?.find(
+        facts.network,
+        sourceIp,
+        facts.sourcePort,
+        destinationIp,
+        facts.destinationPort,
+      );
+    }
+    if (found === undefined) return;
+    facts.process = found.name;
+    facts.processPath = found.path;
+    facts.processId = found.pid;
+    facts.user = found.user;
+    facts.uid = found.uid;
+    facts.processLookup = Lookup.Done;
+  }
+
+  readonly #write = (arena: Engine["arena"], slot: number): boolean => {
+    const flow = arena.flow[slot]!;
+    const record = flow < 0 ? undefined : this.#engine.classifier.records[flow];
+    this.#writer!.writePacket(arena.bytes, arena.at(slot), arena.length[slot]!, {
+      timestampUs: addMicros(this.#now, -this.#shiftUs),
+      originalLength: arena.wireLength[slot]!,
+      direction: arena.direction[slot] as 0 | 1 | 2,
+      comment: record === undefined ? undefined : this.#builder.describe(record.id),
+    });
+    return true;
+  };
+}
+
+/**
+ * Replays captures through the whole pipeline.
+ *
+ * Errors: what opening a capture throws; a capture that is damaged further on is in the result, with all that came before.
+ */
+export function runReplay(world: ReplayWorld): Promise<ReplayResult> {
+  return new ReplayRun(world).run();
+}
