@@ -53,6 +53,13 @@ function isClientFirst(port: number): boolean {
   return port === 443 || port === 80 || port === 8080 || port === 8443 || port === 853;
 }
 
+/** What a flow waits for when an event of this kind is meant for it. */
+const STAGE_OF: { readonly [kind in Event["kind"]]: Stage } = {
+  resolved: Stage.Resolve,
+  processFound: Stage.Process,
+  policyAnswered: Stage.Policy,
+};
+
 /** The earliest deadline of a map whose deadlines ascend. */
 function firstDeadline(waits: ReadonlyMap<FlowIndex, Micros>): Micros {
   for (const deadline of waits.values()) return deadline;
@@ -283,7 +290,7 @@ export class Engine implements FlowObserver {
   handle(event: Event, now: Micros): void {
     this.#clock[0] = now;
     const flow = this.#awaited.get(event.flow);
-    if (flow === undefined) return;
+    if (flow === undefined || this.#deliberations[flow]!.stage !== STAGE_OF[event.kind]) return;
     this.#awaited.delete(event.flow);
     const facts = this.classifier.records[flow]!.facts;
     const deliberation = this.#deliberations[flow]!;

@@ -60,7 +60,7 @@ export const FILTER_DEPTH_MAX = 1024;
 export const FILTER_TESTS_MAX = 256;
 
 /** Longest normal form; shared parts of a hostile program would else be written out without end. Units: characters. */
-export const FILTER_TEXT_CHARS_MAX = 131_072;
+export const FILTER_TEXT_CHARS_MAX = 1_048_576;
 
 // ── flows ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -122,17 +122,11 @@ export const SNIFF_BYTES_TOTAL_MAX = 64 * 1_048_576;
 /** Server segments that may pass while the client's first message still has a hole: then the hole will not be filled. Units: segments. */
 export const SNIFF_SERVER_SEGMENTS_MAX = 16;
 
-/** Segments that may be none of ours when no SYN was seen: a capture may begin in the middle of a message. Units: segments. */
-export const SNIFF_UNKNOWN_SEGMENTS_MAX = 8;
-
 /** Segments of a flow that are looked at while its name is not known. Units: segments with payload, both directions. */
 export const SNIFF_SEGMENTS_MAX = 4_096;
 
 /** Datagrams of a flow that are looked at while its name is not known. Units: datagrams. */
 export const SNIFF_DATAGRAMS_MAX = 64;
-
-/** Datagrams in a row of which nothing can be made before a UDP flow counts as nameless. Units: datagrams. */
-export const SNIFF_UNKNOWN_DATAGRAMS_MAX = 3;
 
 /** QUIC Initial packets of a flow that are decrypted; each costs two AES set-ups. Units: packets. */
 export const QUIC_INITIALS_MAX = 32;
@@ -327,3 +321,6 @@ export const REPORT_RULES_MAX = 500;
 
 /** Captures that the page lists. */
 export const REPORT_CAPTURES_MAX = 500;
+
+/** Flows of a capture whose process is remembered. */
+export const PROCESS_INDEX_COUNT_MAX = 262_144;

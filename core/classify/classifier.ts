@@ -49,8 +49,8 @@ export class Classifier {
   readonly #options: ClassifierOptions;
   readonly #observer: FlowObserver;
   readonly #dnsStreams = new Map<FlowIndex, DnsTcpReader>();
-  /** Shape: [next flow id, 1 when the last packet went from source to destination]. */
-  readonly #state = new Float64Array(2);
+  /** Shape: [next flow id, 1 when the last packet went from source to destination, flow of the last packet, packets]. */
+  readonly #state = new Float64Array(4);
 
   constructor(options: ClassifierOptions, observer: FlowObserver) {
     this.#options = options;
@@ -62,6 +62,16 @@ export class Classifier {
   /** True when the packet last classified goes from the side that opened its flow to the other. */
   get fromSource(): boolean {
     return this.#state[1] === 1;
+  }
+
+  /** The flow of the packet last classified. */
+  get lastFlow(): FlowIndex {
+    return this.#state[2]!;
+  }
+
+  /** Packets and datagrams classified so far. */
+  get classifiedCount(): number {
+    return this.#state[3]!;
   }
 
   /**
@@ -78,6 +88,8 @@ export class Classifier {
     if (flow === NO_FLOW) flow = this.#start(arena, slot, meta, now);
     const fromSource = table.isFromSource(flow, meta);
     this.#state[1] = fromSource ? 1 : 0;
+    this.#state[2] = flow;
+    this.#state[3] = this.#state[3]! + 1;
     table.packets[flow] = table.packets[flow]! + packetCount;
     if (fromSource) table.upload[flow] = table.upload[flow]! + meta.payloadLength;
     else table.download[flow] = table.download[flow]! + meta.payloadLength;

@@ -1,5 +1,4 @@
 /** The name in the datagrams of one direction of a UDP flow: QUIC, Google's older QUIC, DTLS. */
-import { SNIFF_UNKNOWN_DATAGRAMS_MAX } from "../base/limits.ts";
 import { formatIp, parseIp } from "../base/ip_address.ts";
 import { findChlo } from "../wire/gquic_chlo.ts";
 import type { InitialCrypto } from "./sniff_crypto.ts";
@@ -12,7 +11,8 @@ import type { PrefixBudget } from "./stream_prefix.ts";
 /** What to look for. */
 export interface DatagramChoice {
   readonly quic: boolean;
-  readonly dtls: boolean;
+  /** TLS stands for DTLS here. */
+  readonly tls: boolean;
 }
 
 const FIRST_DTLS = 22;
@@ -35,7 +35,6 @@ export class DatagramSniffer {
   readonly #out: SniffResult;
   #quic: QuicSniffer | undefined = undefined;
   #dtls: DtlsSniffer | undefined = undefined;
-  #unknownCount = 0;
 
   /** `out` is filled when the state becomes `Found` or `None`. */
   constructor(choice: DatagramChoice, initialCrypto: InitialCrypto, budget: PrefixBudget, out: SniffResult) {
@@ -53,7 +52,7 @@ export class DatagramSniffer {
   /** Looks at one datagram. */
   datagram(view: DataView, at: number, length: number): SniffState {
     const first = view.getUint8(at);
-    if (first === FIRST_DTLS && this.#choice.dtls) return this.#readDtls(view, at, length);
+    if (first === FIRST_DTLS && this.#choice.tls) return this.#readDtls(view, at, length);
     if (!this.#choice.quic) return this.#unknown();
     const google = findChlo(view, at, length);
     if (google >= 0) return this.#readChlo(view, at + google, length - google);
@@ -101,7 +100,6 @@ export class DatagramSniffer {
   }
 
   #unknown(): SniffState {
-    if (++this.#unknownCount < SNIFF_UNKNOWN_DATAGRAMS_MAX) return SniffState.Pending;
     this.#out.reason = SniffReason.Unrecognised;
     return SniffState.None;
   }

@@ -152,7 +152,6 @@ export class QuicSniffer {
     if (plain === undefined) return this.#sealedCount++ >= QUIC_UNDECRYPTABLE_MAX ? QuicSniff.GiveUp : QuicSniff.More;
     this.#sealedCount = 0;
     this.#opened = true;
-    if (version.isGoogleCrypto || true) console.log(version.keyLabel, plain.slice(0,40).toHex?.());
     return this.#readFrames(createPlainView(plain), version, out);
   }
 
@@ -218,11 +217,10 @@ export class QuicSniffer {
   }
 
   #readFrames(plain: DataView, version: QuicVersion, out: HelloName): QuicSniff {
-    frames.reset();
+    frames.reset(version.cryptoFrame);
     for (;;) {
       const frame = frames.next(plain, 0, plain.byteLength);
-      if (frame === FrameRead.Bad) break;
-      if (frame === FrameRead.End) break;
+      if (frame !== FrameRead.Crypto) break;
       this.#stream.addAt(frames.offset, plain, frames.dataAt, frames.dataLength);
     }
     const view = this.#stream.view;

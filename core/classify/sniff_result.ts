@@ -28,6 +28,8 @@ export const SniffReason = {
   Undecryptable: 11,
   /** The flow ended, or nobody could wait any longer. */
   Finished: 12,
+  /** This direction carries an HTTP response: the client is the other side. */
+  Response: 14,
   /** The configuration does not want this port looked into. */
   NotWanted: 13,
 } as const;

@@ -3,7 +3,7 @@
  *
  *     first byte 22 → TLS │ 5, 4 → SOCKS │ a letter → HTTP │ else nothing that we read
  */
-import { SNIFF_UNKNOWN_SEGMENTS_MAX, STREAM_PREFIX_BYTES_MAX } from "../base/limits.ts";
+import { STREAM_PREFIX_BYTES_MAX } from "../base/limits.ts";
 import { formatIp, formatIpv4Word, formatIpv6Words, parseIp } from "../base/ip_address.ts";
 import { readAuthorityHost, readHostName } from "../wire/host_name.ts";
 import { HeadWalk, HttpHeadWalk } from "../wire/http_head.ts";
@@ -59,7 +59,6 @@ export class StreamSniffer {
   #beginKnown = false;
   #beginSure = false;
   #beginSeq = 0;
-  #unknownCount = 0;
   #seen = false;
 
   /** `out` is filled when the state becomes `Found` or `None`. */
@@ -114,8 +113,7 @@ export class StreamSniffer {
     if (prefix === undefined) {
       if (seq === this.#beginSeq) {
         const state = this.#read(view, at, length);
-        if (state !== SniffState.Pending) return this.#settle(state);
-        if (!this.#beginKnown) return SniffState.Pending;
+        if (state !== SniffState.Pending) return state;
       }
       prefix = createPrefix(this.#budget);
       prefix.start(this.#beginSeq);
@@ -132,7 +130,7 @@ export class StreamSniffer {
     prefix.addSegment(seq, view, at, length);
     if (prefix.readable > before) {
       const state = this.#read(prefix.view, 0, prefix.readable);
-      if (state !== SniffState.Pending) return this.#settle(state);
+      if (state !== SniffState.Pending) return state;
     }
     return prefix.overflowed ? this.#overflow(prefix) : SniffState.Pending;
   }
@@ -170,19 +168,6 @@ export class StreamSniffer {
     this.#prefix?.dispose();
     this.#prefix = undefined;
     this.#forgetWalks();
-  }
-
-  /**
-   * `None` for a beginning that is none of ours is final when the beginning is sure. Without a SYN the capture may have begun
-   * in the middle: then each of the next few segments may be the beginning of a message.
-   */
-  #settle(state: SniffState): SniffState {
-    if (state !== SniffState.None || this.#beginSure || this.#out.reason !== SniffReason.Unrecognised) return state;
-    if (++this.#unknownCount >= SNIFF_UNKNOWN_SEGMENTS_MAX) return state;
-    this.#restart();
-    this.#beginKnown = false;
-    this.#out.reason = SniffReason.NotYet;
-    return SniffState.Pending;
   }
 
   #read(view: DataView, at: number, length: number): SniffState {
@@ -231,8 +216,8 @@ export class StreamSniffer {
       walk.gather(view, at, length, message);
       nameHello(message, 0, length, false, hello);
     }
-    this.#out.ech = hello.ech;
     this.#name(hello.host, "tls", hello.badName);
+    this.#out.ech = hello.ech;
   }
 
   #readHttp(view: DataView, at: number, length: number): SniffState {
@@ -240,6 +225,7 @@ export class StreamSniffer {
     const step = walk.step(view, at, length);
     if (step === HeadWalk.More) return SniffState.Pending;
     if (step === HeadWalk.Bad) return this.#none(SniffReason.Unrecognised);
+    if (step === HeadWalk.Response) return this.#none(SniffReason.Response);
     if (step === HeadWalk.NoHost) return this.#none(SniffReason.NoName);
     const host = readAuthorityHost(view, at + walk.hostAt, walk.hostLength);
     return this.#name(host, step === HeadWalk.Connect ? "connect" : "http", host === "");
@@ -267,6 +253,7 @@ export class StreamSniffer {
   #name(host: string, protocol: SniffProtocol, isBad: boolean): SniffState {
     const out = this.#out;
     out.protocol = protocol;
+    out.ech = false;
     const address = parseIp(host);
     out.host = address === undefined ? host : "";
     out.address = address === undefined ? "" : formatIp(address);

@@ -7,13 +7,13 @@
 import { SNIFF_DATAGRAMS_MAX, SNIFF_SEGMENTS_MAX, SNIFF_SERVER_SEGMENTS_MAX } from "../base/limits.ts";
 import type { SniffProtocol } from "./facts.ts";
 import type { InitialCrypto } from "./sniff_crypto.ts";
-import { DatagramSniffer } from "./sniff_datagram.ts";
-import { isSniffedPort, type SniffOptions } from "./sniff_options.ts";
-import { createSniffResult, SniffReason, SniffState } from "./sniff_result.ts";
-import { StreamSniffer } from "./sniff_stream.ts";
+import { type DatagramChoice, DatagramSniffer } from "./sniff_datagram.ts";
+import { isSniffedPort, type SniffOptions, type SniffPorts } from "./sniff_options.ts";
+import { createSniffResult, SniffReason, type SniffResult, SniffState } from "./sniff_result.ts";
+import { type StreamChoice, StreamSniffer } from "./sniff_stream.ts";
 
 export type { InitialCrypto } from "./sniff_crypto.ts";
-export { createSniffOptions, type SniffOptions } from "./sniff_options.ts";
+export { createSniffOptions, type SniffOptions, type SniffPorts } from "./sniff_options.ts";
 export { SniffReason, SniffState } from "./sniff_result.ts";
 
 /** An empty segment in the smallest Ethernet frame has this much padding, which some bridges count as payload. Units: bytes. */
@@ -27,41 +27,61 @@ function isPadding(view: DataView, at: number, length: number): boolean {
   return true;
 }
 
+const Side = { None: 0, Client: 1, Server: 2 } as const;
+type Side = (typeof Side)[keyof typeof Side];
+
+function createStreamSniffer(choice: StreamChoice, options: SniffOptions, out: SniffResult): StreamSniffer {
+  return new StreamSniffer(choice, options.budget, out);
+}
+
+function createDatagramSniffer(
+  choice: DatagramChoice,
+  initialCrypto: InitialCrypto,
+  options: SniffOptions,
+  out: SniffResult,
+): DatagramSniffer {
+  return new DatagramSniffer(choice, initialCrypto, options.budget, out);
+}
+
+function isWanted(ports: readonly SniffPorts[], port: number): boolean {
+  return port < 0 ? ports.length > 0 : isSniffedPort(ports, port);
+}
+
 /** See the head of this file. One per flow, while its name is not known. */
 export class FlowSniffer {
+  readonly #options: SniffOptions;
+  readonly #crypto: InitialCrypto;
+  readonly #choice: StreamChoice & DatagramChoice;
+  readonly #isTcp: boolean;
   readonly #out = createSniffResult();
-  readonly #client: StreamSniffer | undefined;
+  #client: StreamSniffer | undefined = undefined;
   /** Without a SYN, who opened the flow is a guess, so the other direction is read too. */
-  readonly #server: StreamSniffer | undefined;
-  readonly #clientDatagrams: DatagramSniffer | undefined;
-  readonly #serverDatagrams: DatagramSniffer | undefined;
+  #server: StreamSniffer | undefined = undefined;
+  #clientDatagrams: DatagramSniffer | undefined = undefined;
+  #serverDatagrams: DatagramSniffer | undefined = undefined;
   #state: SniffState = SniffState.Pending;
   #synSeen = false;
   #packetCount = 0;
   #serverCount = 0;
-  #clientDone = false;
-  #serverDone = false;
+  /** Which side turned out to be an HTTP server. */
+  #responseFrom: Side = Side.None;
 
   /** `destinationPort` decides which protocols the options want looked for; without it, all that have any port. */
   constructor(network: "tcp" | "udp", options: SniffOptions, initialCrypto: InitialCrypto, destinationPort = -1) {
-    const any = destinationPort < 0;
-    const tls = any ? options.tls.length > 0 : isSniffedPort(options.tls, destinationPort);
-    const http = any ? options.http.length > 0 : isSniffedPort(options.http, destinationPort);
-    const socks = any ? options.socks.length > 0 : isSniffedPort(options.socks, destinationPort);
-    const quic = any ? options.quic.length > 0 : isSniffedPort(options.quic, destinationPort);
-    const wanted = options.enabled && (network === "tcp" ? tls || http || socks : tls || quic);
-    if (!wanted) {
-      this.#out.reason = SniffReason.NotWanted;
-      this.#state = SniffState.None;
-    } else if (network === "tcp") {
-      const choice = { tls, http, socks };
-      this.#client = new StreamSniffer(choice, options.budget, this.#out);
-      this.#server = new StreamSniffer(choice, options.budget, this.#out);
-    } else {
-      const choice = { quic, dtls: tls };
-      this.#clientDatagrams = new DatagramSniffer(choice, initialCrypto, options.budget, this.#out);
-      this.#serverDatagrams = new DatagramSniffer(choice, initialCrypto, options.budget, this.#out);
-    }
+    this.#options = options;
+    this.#crypto = initialCrypto;
+    this.#isTcp = network === "tcp";
+    this.#choice = {
+      tls: isWanted(options.tls, destinationPort),
+      http: isWanted(options.http, destinationPort),
+      socks: isWanted(options.socks, destinationPort),
+      quic: isWanted(options.quic, destinationPort),
+    };
+    const choice = this.#choice;
+    const wanted = this.#isTcp ? choice.tls || choice.http || choice.socks : choice.tls || choice.quic;
+    if (wanted && options.enabled) return;
+    this.#out.reason = SniffReason.NotWanted;
+    this.#state = SniffState.None;
   }
 
   /** Whether there is a name. */
@@ -96,33 +116,50 @@ export class FlowSniffer {
 
   /** The client's SYN: its sequence number is one before the stream's first byte. */
   tcpSyn(seq: number): void {
+    if (this.#state !== SniffState.Pending || !this.#isTcp) return;
     this.#synSeen = true;
-    this.#client?.begin((seq + 1) >>> 0);
+    this.#server?.dispose();
+    this.#server = undefined;
+    this.#client ??= createStreamSniffer(this.#choice, this.#options, this.#out);
+    this.#client.begin((seq + 1) >>> 0);
   }
 
   /** A TCP segment with payload, in any order. */
   tcpSegment(fromClient: boolean, seq: number, view: DataView, at: number, length: number): SniffState {
-    if (this.#state !== SniffState.Pending || length <= 0 || this.#client === undefined) return this.#state;
+    if (this.#state !== SniffState.Pending || length <= 0 || !this.#isTcp) return this.#state;
     if (++this.#packetCount > SNIFF_SEGMENTS_MAX) return this.#finish(SniffReason.TooManyPackets);
+    const padding = isPadding(view, at, length);
     if (fromClient) {
-      if (isPadding(view, at, length) && this.#client.isBeginning(seq)) return this.#state;
-      if (!this.#clientDone) this.#onClient(this.#client.segment(seq, view, at, length));
-      return this.#state;
+      const client = this.#client ??= createStreamSniffer(this.#choice, this.#options, this.#out);
+      if (padding && client.isBeginning(seq)) return this.#state;
+      if (this.#responseFrom === Side.Client) this.#countServer();
+      else this.#settle(client.segment(seq, view, at, length), Side.Client);
+    } else if (!padding) {
+      this.#serverSegment(seq, view, at, length);
     }
-    if (isPadding(view, at, length)) return this.#state;
-    if (this.#synSeen) return this.#serverSegment();
-    if (!this.#serverDone) this.#onServer(this.#server!.segment(seq, view, at, length));
     return this.#state;
   }
 
   /** A UDP datagram. */
   udpDatagram(fromClient: boolean, view: DataView, at: number, length: number): SniffState {
-    if (this.#state !== SniffState.Pending || length <= 0 || this.#clientDatagrams === undefined) return this.#state;
+    if (this.#state !== SniffState.Pending || length <= 0 || this.#isTcp) return this.#state;
     if (++this.#packetCount > SNIFF_DATAGRAMS_MAX) return this.#finish(SniffReason.TooManyPackets);
+    const client = this.#clientDatagrams ??= createDatagramSniffer(
+      this.#choice,
+      this.#crypto,
+      this.#options,
+      this.#out,
+    );
     if (fromClient) {
-      if (!this.#clientDone) this.#onClient(this.#clientDatagrams.datagram(view, at, length));
-    } else if (!this.#serverDone && !this.#clientDatagrams.recognised) {
-      this.#onServer(this.#serverDatagrams!.datagram(view, at, length));
+      this.#state = client.datagram(view, at, length);
+    } else if (!client.recognised) {
+      const server = this.#serverDatagrams ??= createDatagramSniffer(
+        this.#choice,
+        this.#crypto,
+        this.#options,
+        this.#out,
+      );
+      if (server.datagram(view, at, length) === SniffState.Found) this.#state = SniffState.Found;
     }
     return this.#state;
   }
@@ -140,49 +177,46 @@ export class FlowSniffer {
     this.#serverDatagrams?.dispose();
   }
 
-  #onClient(state: SniffState): void {
-    if (state === SniffState.Found) this.#state = state;
-    else if (state === SniffState.None) {
-      this.#clientDone = true;
-      if (this.#isOver()) this.#state = state;
-    }
-  }
-
-  #onServer(state: SniffState): void {
-    if (state === SniffState.Found) this.#state = state;
-    else if (state === SniffState.None) this.#serverDone = true;
-    if (this.#serverDone && this.#clientDone) this.#state = SniffState.None;
-  }
-
-  /** The client's side has no name: the other one may have it when we do not know who opened the flow. */
-  #isOver(): boolean {
-    if (this.#synSeen || this.#serverDone || this.#out.reason !== SniffReason.Unrecognised) return true;
-    const server = this.#server;
-    if (server !== undefined) return server.seen && !server.recognised;
-    return !this.#serverDatagrams!.recognised;
-  }
-
-  /** A server that speaks before its client is of a protocol that names nothing; one that answers shows what we missed. */
-  #serverSegment(): SniffState {
-    if (!this.#client!.seen) {
+  /**
+   * A server that speaks before its client is of a protocol that names nothing; one that answers shows what we missed.
+   * Without a SYN the "server" may be the client of a connection that is older than the capture.
+   */
+  #serverSegment(seq: number, view: DataView, at: number, length: number): void {
+    const clientSpoke = this.#client !== undefined && this.#client.seen;
+    if (clientSpoke && this.#server === undefined && this.#responseFrom !== Side.Client) {
+      this.#countServer();
+    } else if (this.#synSeen) {
       this.#out.reason = SniffReason.ServerFirst;
       this.#state = SniffState.None;
-    } else if (++this.#serverCount >= SNIFF_SERVER_SEGMENTS_MAX && !this.#client!.isSocks) {
-      return this.#finish(SniffReason.Hole);
+    } else {
+      this.#server ??= createStreamSniffer(this.#choice, this.#options, this.#out);
+      if (this.#responseFrom === Side.Server) this.#countServer();
+      else this.#settle(this.#server.segment(seq, view, at, length), Side.Server);
     }
-    return this.#state;
+  }
+
+  #countServer(): void {
+    if (++this.#serverCount < SNIFF_SERVER_SEGMENTS_MAX || (this.#client !== undefined && this.#client.isSocks)) return;
+    this.#finish(SniffReason.Hole);
+  }
+
+  /** Takes a direction's state as the flow's, but for an HTTP response at the beginning of a capture: a request may still come. */
+  #settle(state: SniffState, side: Side): void {
+    const waits = state === SniffState.None && this.#out.reason === SniffReason.Response && !this.#synSeen &&
+      this.#responseFrom === Side.None;
+    if (waits) this.#responseFrom = side;
+    else this.#state = state;
   }
 
   #finish(reason: SniffReason): SniffState {
-    let state: SniffState = SniffState.None;
-    if (this.#client !== undefined) {
-      state = this.#client.finish(reason);
-      if (state !== SniffState.Found && !this.#synSeen) state = this.#server!.finish(reason);
-    } else if (this.#clientDatagrams !== undefined) {
-      state = this.#clientDatagrams.finish(reason);
-      if (state !== SniffState.Found) state = this.#serverDatagrams!.finish(reason);
-    }
+    this.#out.reason = reason;
+    let state = this.#finishOne(this.#client ?? this.#clientDatagrams, reason);
+    if (state !== SniffState.Found) state = this.#finishOne(this.#server ?? this.#serverDatagrams, reason);
     this.#state = state;
     return state;
+  }
+
+  #finishOne(sniffer: StreamSniffer | DatagramSniffer | undefined, reason: SniffReason): SniffState {
+    return sniffer === undefined ? SniffState.None : sniffer.finish(reason);
   }
 }

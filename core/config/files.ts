@@ -34,7 +34,11 @@ export interface FileWish {
 }
 
 /** Reads a file's bytes. Errors: reported where the path is written, naming the full path. */
-export async function readBytes(files: ConfigFiles, wish: FileWish, issues: IssueList): Promise<Uint8Array | undefined> {
+export async function readBytes(
+  files: ConfigFiles,
+  wish: FileWish,
+  issues: IssueList,
+): Promise<Uint8Array | undefined> {
   try {
     return await files.read(wish.path, wish.bytesMax);
   } catch (error) {

@@ -1,9 +1,9 @@
 /** Proxies, groups and proxy-providers put together: which names there are, and who is in which group. */
 import { PROXY_GROUP_COUNT_MAX } from "../base/limits.ts";
-import { BUILTIN_TARGETS, buildTargets, type GroupInput, type ProxyInput, type Targets } from "../decide/targets.ts";
+import { buildTargets, BUILTIN_TARGETS, type GroupInput, type ProxyInput, type Targets } from "../decide/targets.ts";
 import type { ConfigDocument } from "./document.ts";
 import type { GroupEntry } from "./groups.ts";
-import { filterMatches, type NameFilter, filterNames } from "./name_filter.ts";
+import { filterMatches, filterNames, type NameFilter } from "./name_filter.ts";
 import type { ProxyEntry } from "./proxies.ts";
 import type { Located, Reading } from "./schema.ts";
 import { placeOf, shorten, type Value } from "./yaml_tree.ts";
@@ -30,7 +30,7 @@ export function gatherMembers(document: ConfigDocument, provided: ProvidedProxie
     const message = `found ${document.proxyGroups.length} groups, expected at most ${PROXY_GROUP_COUNT_MAX}`;
     at.issues.error(placeOf(extra.nameNode), `Cannot read proxy-groups: ${message}`);
   }
-  const names = new Set(BUILTIN_TARGETS.map((target) => target.name)).add("GLOBAL");
+  const names = new Set(BUILTIN_TARGETS.map((target) => target.name));
   for (const { name } of [...document.proxies, ...groups]) names.add(name);
   const proxies = withProvided(document.proxies, provided);
   checkDialers(proxies, new Set([...names, ...proxies.map((proxy) => proxy.name)]), at);
@@ -44,11 +44,31 @@ export function gatherMembers(document: ConfigDocument, provided: ProvidedProxie
   }));
   const { targets, issues } = buildTargets(proxies.map(proxyInput), inputs);
   for (const { list, index, member, message } of issues) {
-    const owner = list === "proxies" ? proxies[index]! : groups[index];
-    const node = (member === undefined ? undefined : memberLists[index]?.[member]?.node) ?? owner?.nameNode;
-    if (node !== undefined) at.issues.error(placeOf(node), `Cannot read ${list}[${index}]: ${shorten(message)}`);
+    const owner = list === "proxies" ? proxies[index] : groups[index];
+    if (owner === undefined) continue;
+    if (member === undefined) reportTaken(owner, `${list}[${index}]`, [...proxies, ...groups], at);
+    else {
+      const place = placeOf(memberLists[index]?.[member]?.node ?? owner.nameNode);
+      at.issues.error(place, `Cannot read the group "${shorten(owner.name)}": ${shorten(message)}`);
+    }
   }
-  return { targets, names, proxies };
+  return { targets, names: names.add("GLOBAL"), proxies }; // GLOBAL holds every group, so no group may hold it
+}
+
+/** The only mistake of a proxy or group as a whole that is left here: its name is not its own. */
+function reportTaken(owner: Named, where: string, all: readonly Named[], at: Reading): void {
+  const first = all.find((other) => other.name === owner.name);
+  const isBuiltin = BUILTIN_TARGETS.some((target) => target.name === owner.name);
+  const by = isBuiltin || first === undefined
+    ? "it is built in"
+    : `it is taken in line ${placeOf(first.nameNode).line}`;
+  const message = `Cannot read ${where}.name: found "${shorten(owner.name)}", expected another name: ${by}`;
+  at.issues.error(placeOf(owner.nameNode), message);
+}
+
+interface Named {
+  readonly name: string;
+  readonly nameNode: Value;
 }
 
 /** Adds the proxies of providers; of several with one name the first counts. */
@@ -124,7 +144,12 @@ function providedNames(group: GroupEntry, where: string, sources: Sources, at: R
 }
 
 /** True when a filter over names, or one over types like `ss|http`, takes a proxy out. */
-export function isExcluded(name: string, kind: string | undefined, byName: NameFilter | undefined, byKind: string): boolean {
+export function isExcluded(
+  name: string,
+  kind: string | undefined,
+  byName: NameFilter | undefined,
+  byKind: string,
+): boolean {
   if (byName !== undefined && filterMatches(byName, name)) return true;
   if (kind === undefined || byKind === "") return false;
   return byKind.split("|").some((each) => {

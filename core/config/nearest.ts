@@ -28,12 +28,12 @@ export function editDistance(a: string, b: string): number {
 
 /**
  * The known name nearest to `name`, when it is near enough to be a slip: letter case and `_` for `-` cost nothing, else at most one edit
- * in every three letters.
+ * in every three letters; names of one or two letters are too short to guess at.
  */
 export function nearestName(name: string, known: Iterable<string>): string | undefined {
   if (name.length > COMPARED_LENGTH_MAX) return undefined;
   const plain = name.toLowerCase().replaceAll("_", "-");
-  const limit = Math.max(1, Math.floor(plain.length / 3));
+  const limit = plain.length <= 2 ? 0 : Math.max(1, Math.floor(plain.length / 3));
   let best: string | undefined;
   let bestDistance = limit + 1;
   for (const candidate of known) {

@@ -1,14 +1,23 @@
 /** The section `proxies`: names, types and what each can carry. Source: mihomo adapter/parser.go. */
 import { PROXY_NAME_LENGTH_MAX } from "../base/limits.ts";
-import { BUILTIN_TARGETS, PROXY_TYPES } from "../decide/targets.ts";
-import { field, flag, list, oneOf, optional, port, type Reader, type Reading, record, required, text } from "./schema.ts";
+import { PROXY_TYPES } from "../decide/targets.ts";
+import {
+  field,
+  flag,
+  list,
+  oneOf,
+  optional,
+  port,
+  type Reader,
+  type Reading,
+  record,
+  required,
+  text,
+} from "./schema.ts";
 import { placeOf, shorten, type TableValue, type Value } from "./yaml_tree.ts";
 
 /** Kinds of outbound that a configuration may name: those that deciding knows, and newer ones. */
 const TYPES: readonly string[] = [...PROXY_TYPES, "reject", "masque", "sudoku", "trusttunnel"];
-
-/** GLOBAL is not among them: Clash lets a configuration define a group of that name. */
-const RESERVED_NAMES: ReadonlySet<string> = new Set(BUILTIN_TARGETS.map((target) => target.name));
 
 /** One proxy as far as deciding needs it. */
 export interface ProxyEntry {
@@ -88,12 +97,9 @@ function checkServer(
   }
 }
 
-/** Refuses names that cannot be used: too long, or taken by weir. */
+/** Refuses names that no regular expression should have to meet. */
 export function checkName(name: string, node: Value, at: Reading): void {
-  if (name.length > PROXY_NAME_LENGTH_MAX) {
-    const message = `found a name of ${name.length} characters, expected at most ${PROXY_NAME_LENGTH_MAX}`;
-    at.issues.error(placeOf(node), `Cannot read ${at.name}.name: ${message}`);
-  } else if (RESERVED_NAMES.has(name)) {
-    at.issues.error(placeOf(node), `Cannot read ${at.name}.name: found "${name}", which is built in, expected another name`);
-  }
+  if (name.length <= PROXY_NAME_LENGTH_MAX) return;
+  const message = `found a name of ${name.length} characters, expected at most ${PROXY_NAME_LENGTH_MAX}`;
+  at.issues.error(placeOf(node), `Cannot read ${at.name}.name: ${message}`);
 }

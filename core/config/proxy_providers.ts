@@ -47,7 +47,8 @@ const shape = {
   override: field(
     record(overrideShape, {
       open: true,
-      known: "tfo mptcp udp udp-over-tcp up down skip-cert-verify dialer-proxy interface-name routing-mark ip-version".split(" "),
+      known: "tfo mptcp udp udp-over-tcp up down skip-cert-verify dialer-proxy interface-name routing-mark ip-version"
+        .split(" "),
       unsupported: { "proxy-name": "proxies keep the names that the provider gives them" },
     }),
     fallbacks(overrideShape),

@@ -1,17 +1,23 @@
 /** Rule lines of a configuration: read one by one, then checked against everything they name. */
 import { parseRule, type RuleSyntaxError } from "../decide/parse_rule.ts";
 import type { Rule } from "../decide/rule.ts";
-import type { Place } from "./issue.ts";
-import type { Located, Reading } from "./schema.ts";
-import { within } from "./schema.ts";
-import { placeOf, placeWithin, shorten, type Value } from "./yaml_tree.ts";
+import type { IssueList, Place } from "./issue.ts";
+import type { Located } from "./schema.ts";
+import { placeOf, placeWithin, shorten } from "./yaml_tree.ts";
 
-/** A rule and where it is written. `name` is its place in the configuration: `rules[3]`. */
+/** A rule as written, in a configuration or by a policy script. */
+export interface RuleLine {
+  readonly text: string;
+  /** What messages call it: `rules[3]`. */
+  readonly name: string;
+  /** Where a character of it stands. Units: `offset` in UTF-16 code units of the text. */
+  place(offset: number): Place;
+}
+
+/** A rule and the line that it was read from. */
 export interface PlacedRule {
   readonly rule: Rule;
-  readonly text: string;
-  readonly node: Value;
-  readonly name: string;
+  readonly line: RuleLine;
 }
 
 /** Everything that a rule may name. */
@@ -22,20 +28,28 @@ export interface RuleNames {
   readonly providers: ReadonlySet<string>;
 }
 
+/** The lines of a list in a configuration. */
+export function ruleLines(lines: readonly Located<string>[], listName: string): RuleLine[] {
+  return lines.map(({ value: text, node }, index) => ({
+    text,
+    name: `${listName}[${index}]`,
+    place: (offset) => node.kind === "scalar" ? placeWithin(node, offset) : placeOf(node),
+  }));
+}
+
 /** Reads rule lines; each mistake is reported at the field that has it. */
-export function parseRules(lines: readonly Located<string>[], at: Reading): PlacedRule[] {
+export function parseRules(lines: readonly RuleLine[], issues: IssueList): PlacedRule[] {
   const placed: PlacedRule[] = [];
-  lines.forEach(({ value: text, node }, index) => {
-    const { name } = within(at, `[${index}]`);
-    const result = parseRule(text);
+  for (const line of lines) {
+    const result = parseRule(line.text);
     if ("error" in result) {
-      at.issues.error(placeIn(node, result.error.offset), `Cannot read ${name}: ${sentence(result.error)}`);
-      return;
+      issues.error(line.place(result.error.offset), `Cannot read ${line.name}: ${sentence(result.error)}`);
+      continue;
     }
     const { rule, warning } = result;
-    if (warning !== undefined) at.issues.warning(placeIn(node, warning.offset), `${name}: ${sentence(warning)}`);
-    placed.push({ rule, text, node, name });
-  });
+    if (warning !== undefined) issues.warning(line.place(warning.offset), `${line.name}: ${sentence(warning)}`);
+    placed.push({ rule, line });
+  }
   return placed;
 }
 
@@ -43,20 +57,15 @@ function sentence(error: RuleSyntaxError): string {
   return shorten(error.message) + (error.expected === undefined ? "" : `, expected ${shorten(error.expected)}`);
 }
 
-/** The place of a character of a rule. */
-function placeIn(node: Value, offset: number): Place {
-  return node.kind === "scalar" ? placeWithin(node, offset) : placeOf(node);
-}
-
 /** Where a rule writes a name: its target is the last field that reads so, a name inside a condition the first. */
 export function placeOfName(placed: PlacedRule, name: string, side: "first" | "last"): Place {
   const fields: { text: string; at: number }[] = [];
-  for (const { 0: text, index: at } of placed.text.matchAll(/[^,()]+/g)) {
+  for (const { 0: text, index: at } of placed.line.text.matchAll(/[^,()]+/g)) {
     fields.push({ text: text.trim(), at: at + text.length - text.trimStart().length });
   }
   const holds = (field: { text: string }) => field.text === name;
   const field = side === "first" ? fields.slice(1).find(holds) : fields.findLast(holds);
-  return field === undefined ? placeIn(placed.node, 0) : placeIn(placed.node, field.at);
+  return placed.line.place(field === undefined ? 0 : field.at);
 }
 
 /** Calls `visit` with a rule and with every condition inside it. */
@@ -68,62 +77,34 @@ export function visitConditions(rule: Rule, visit: (condition: Rule) => void): v
   }
 }
 
-/** Reports every name in the rules that nothing answers to. */
-export function checkRuleNames(rules: readonly PlacedRule[], names: RuleNames, at: Reading): void {
-  for (const placed of rules) {
+/** Reports every name in the rules that nothing answers to; returns the rules without such a name. */
+export function checkRuleNames(rules: readonly PlacedRule[], names: RuleNames, issues: IssueList): PlacedRule[] {
+  return rules.filter((placed) => {
     const { target, type } = placed.rule;
-    if (type === "SUB-RULE") {
-      if (!names.subRules.has(target)) unknown(placed, target, "sub-rule", names.subRules, "last", at);
-    } else if (!names.targets.has(target)) {
-      unknown(placed, target, "proxy or group", names.targets, "last", at);
-    }
+    let fine = true;
+    const check = (name: string, what: string, known: ReadonlySet<string>, side: "first" | "last") => {
+      if (known.has(name)) return;
+      fine = false;
+      reportUnknown(placed, name, what, known, side, issues);
+    };
+    if (type === "SUB-RULE") check(target, "sub-rule", names.subRules, "last");
+    else check(target, "proxy or group", names.targets, "last");
     visitConditions(placed.rule, (condition) => {
-      if (condition.type !== "RULE-SET" || names.providers.has(condition.payload)) return;
-      unknown(placed, condition.payload, "rule-provider", names.providers, "first", at);
+      if (condition.type === "RULE-SET") check(condition.payload, "rule-provider", names.providers, "first");
     });
-  }
+    return fine;
+  });
 }
 
-function unknown(
+function reportUnknown(
   placed: PlacedRule,
   name: string,
   what: string,
   known: ReadonlySet<string>,
   side: "first" | "last",
-  at: Reading,
+  issues: IssueList,
 ): void {
-  const hint = at.issues.didYouMean(name, [...known]);
-  const message = `Cannot read ${placed.name}: found "${shorten(name)}", expected the name of a ${what}${hint}`;
-  at.issues.error(placeOfName(placed, name, side), message);
-}
-
-/** Reports lists of sub-rules that lead back to themselves, naming the circle. */
-export function checkSubRuleCircles(lists: ReadonlyMap<string, readonly PlacedRule[]>, at: Reading): void {
-  const finished = new Set<string>();
-  for (const name of lists.keys()) walk(name, [], lists, finished, at);
-}
-
-function walk(
-  name: string,
-  path: readonly string[],
-  lists: ReadonlyMap<string, readonly PlacedRule[]>,
-  finished: Set<string>,
-  at: Reading,
-): void {
-  if (finished.has(name)) return;
-  const here = [...path, name];
-  for (const placed of lists.get(name) ?? []) {
-    const { type, target } = placed.rule;
-    if (type !== "SUB-RULE") continue;
-    const from = here.indexOf(target);
-    if (from < 0) walk(target, here, lists, finished, at);
-    else {
-      const circle = [...here.slice(from), target].map((step) => `"${shorten(step)}"`).join(" → ");
-      at.issues.error(
-        placeOfName(placed, target, "last"),
-        `Cannot read ${placed.name}: the sub-rules form a circle: ${circle}`,
-      );
-    }
-  }
-  finished.add(name);
+  const hint = issues.didYouMean(name, [...known]);
+  const message = `Cannot read ${placed.line.name}: found "${shorten(name)}", expected the name of a ${what}${hint}`;
+  issues.error(placeOfName(placed, name, side), message);
 }

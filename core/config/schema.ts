@@ -115,11 +115,12 @@ export const port: Reader<number> = (value, at) => {
 export function oneOf<const T extends string>(words: readonly T[], aliases: Record<string, T> = {}): Reader<T> {
   const meaning = new Map<string, T>(words.map((word) => [word.toLowerCase(), word]));
   for (const [alias, word] of Object.entries(aliases)) meaning.set(alias, word);
+  const all = [...words, ...Object.keys(aliases)];
   return (value, at) => {
     const word = isText(value) ? meaning.get(value.text.toLowerCase()) : undefined;
     if (word !== undefined) return word;
-    const hint = isText(value) ? at.issues.didYouMean(value.text, words) : "";
-    return expected(`${words.length === 1 ? "" : "one of "}${words.join(", ")}${hint}`, value, at);
+    const hint = isText(value) ? at.issues.didYouMean(value.text, all) : "";
+    return expected(`one of ${all.join(", ")}${hint}`, value, at);
   };
 }
 

@@ -1,6 +1,18 @@
 /** The section `tun`: the virtual network device. Source: mihomo config RawTun. */
 import { parseIp } from "../base/ip_address.ts";
-import { fallbacks, field, flag, integer, list, oneOf, optional, parsed, record, type RecordOf, text } from "./schema.ts";
+import {
+  fallbacks,
+  field,
+  flag,
+  integer,
+  list,
+  oneOf,
+  optional,
+  parsed,
+  record,
+  type RecordOf,
+  text,
+} from "./schema.ts";
 import { type AddressPort, ipPrefixOrAddress, parseAddressPort, prefixOfVersion } from "./texts.ts";
 
 /** One target of DNS hijacking: queries to it are answered by weir. */

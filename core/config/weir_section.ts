@@ -1,5 +1,17 @@
 /** The section `weir`: what Clash has no key for. Clash ignores it, so that one file serves both. */
-import { fallbacks, field, flag, integer, located, oneOf, optional, type Reader, record, type RecordOf, text } from "./schema.ts";
+import {
+  fallbacks,
+  field,
+  flag,
+  integer,
+  located,
+  oneOf,
+  optional,
+  type Reader,
+  record,
+  type RecordOf,
+  text,
+} from "./schema.ts";
 import { FilterSyntaxError } from "../filter/syntax_error.ts";
 import { compileFilter } from "../filter/mod.ts";
 import { placeWithin } from "./yaml_tree.ts";

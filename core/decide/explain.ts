@@ -4,7 +4,7 @@ import type { FlowFacts } from "../classify/facts.ts";
 import { Lookup, ruleHost } from "../classify/facts.ts";
 import type { DecideConfig } from "./decide_config.ts";
 import { asnNumber, countryCodes, judgeRule, type JudgeView, swapFacts } from "./judge.ts";
-import { Answer, firstNeed, isProcessWanted } from "./needs.ts";
+import { Answer, firstNeed } from "./needs.ts";
 import type { AsnRule, CountryRule, PrefixRule, Rule } from "./rule.ts";
 import { apiName } from "./rule.ts";
 import type { Target } from "./targets.ts";
@@ -233,7 +233,7 @@ export function explainTarget(step: ExplainStep, target: Target | undefined, fac
 }
 
 /** What happened to the facts before the rules: hosts, lookups. */
-export function explainFacts(facts: FlowFacts, config: DecideConfig): ExplainStep[] {
+export function explainFacts(facts: FlowFacts): ExplainStep[] {
   const steps: ExplainStep[] = [];
   const step = { payload: "", target: "" };
   if (facts.dnsMode === "hosts") {
@@ -255,8 +255,8 @@ export function explainFacts(facts: FlowFacts, config: DecideConfig): ExplainSte
   if (facts.processLookup === Lookup.Done && facts.process !== "") {
     const why = `the flow belongs to ${facts.processPath === "" ? facts.process : facts.processPath}`;
     steps.push({ ...step, kind: "lookup", type: "process", outcome: "matched", why });
-  } else if (facts.processLookup === Lookup.Failed || isProcessWanted(facts, config.findProcessMode)) {
-    const why = facts.processLookup === Lookup.Failed ? "no process was found" : "no process was looked up";
+  } else if (facts.processLookup === Lookup.Failed) {
+    const why = "no process was found; rules that need it do not match";
     steps.push({ ...step, kind: "lookup", type: "process", outcome: "unknown", why });
   }
   return steps;

@@ -54,7 +54,7 @@ export class LinearDecider implements Decider {
 
   explain(facts: FlowFacts): ExplainStep[] {
     const config = this.#config;
-    const steps = explainFacts(facts, config);
+    const steps = explainFacts(facts);
     if (facts.specialProxy !== "" || config.mode !== "rule") return [...steps, explainDefault(facts, config)];
     const { rules, special } = this.#list(facts);
     if (special) {

@@ -3,6 +3,7 @@
  *
  * Read first: RFC 1071 (the sum), RFC 768 and RFC 9293 section 3.1 (pseudo header), RFC 8200 section 8.1 (its IPv6 form).
  */
+import { addBytes, finishSum, pseudoSum4, pseudoSum6 } from "../wire/checksum.ts";
 import { HEADER } from "./fields.ts";
 import { PacketView } from "./packet_view.ts";
 
@@ -15,29 +16,6 @@ export interface ChecksumResult {
   readonly ipChecksum: boolean;
   readonly tcpChecksum: boolean;
   readonly udpChecksum: boolean;
-}
-
-/** Sums big-endian words; an odd last byte counts as a word's high byte. Units: not yet folded. */
-function sumWords(bytes: Uint8Array, from: number, length: number): number {
-  let sum = 0;
-  const end = Math.min(from + length, bytes.length);
-  let at = from;
-  for (; at + 1 < end; at += 2) sum += (bytes[at]! << 8) | bytes[at + 1]!;
-  return at < end ? sum + (bytes[at]! << 8) : sum;
-}
-
-function putChecksum(bytes: Uint8Array, at: number, sum: number): void {
-  let folded = sum;
-  while (folded > 0xffff) folded = (folded & 0xffff) + (folded >>> 16);
-  bytes[at] = (~folded >>> 8) & 0xff;
-  bytes[at + 1] = ~folded & 0xff;
-}
-
-/** Addresses, protocol and length, as summed before the transport header. */
-function pseudoSum(view: PacketView, protocol: number, length: number): number {
-  const ip = view.at[HEADER.ip]!;
-  if (ip >= 0) return sumWords(view.bytes, ip + 12, 8) + protocol + (length & 0xffff);
-  return sumWords(view.bytes, view.at[HEADER.ipv6]! + 8, 32) + protocol + (length & 0xffff) + (length >>> 16);
 }
 
 interface Transport {
@@ -55,34 +33,41 @@ const TRANSPORTS: readonly Transport[] = [
   { header: HEADER.udp, skip: NO_CHECKSUM.udp, protocol: 17, checksumAt: 6, pseudo: true },
 ];
 
-function putTransport(view: PacketView, transport: Transport, from: number): void {
-  const { bytes } = view;
-  const headerLength = transport.header === HEADER.tcp ? (bytes[from + 12]! >>> 4) * 4 : 8;
-  const length = headerLength + view.payloadLength;
+/** The sum of addresses, protocol and length before the transport header. */
+function pseudoSum(found: PacketView, view: DataView, protocol: number, length: number): number {
+  const ip = found.at[HEADER.ip]!;
+  if (ip >= 0) return pseudoSum4(view, ip, protocol, length);
+  return pseudoSum6(view, found.at[HEADER.ipv6]!, protocol, length);
+}
+
+function putTransport(found: PacketView, view: DataView, transport: Transport, from: number): void {
+  const headerLength = transport.header === HEADER.tcp ? (view.getUint8(from + 12) >>> 4) * 4 : 8;
+  const length = headerLength + found.payloadLength;
   const at = from + transport.checksumAt;
-  bytes[at] = 0;
-  bytes[at + 1] = 0;
-  const sum = sumWords(bytes, from, length);
-  putChecksum(bytes, at, transport.pseudo ? sum + pseudoSum(view, transport.protocol, length) : sum);
+  view.setUint16(at, 0);
+  // A TCP header that claims more than there is: WinDivert would read on behind the packet.
+  const sum = addBytes(0, view, from, Math.min(length, view.byteLength - from));
+  view.setUint16(at, finishSum(transport.pseudo ? sum + pseudoSum(found, view, transport.protocol, length) : sum));
   // RFC 768: an all-zero UDP checksum would mean that there is none.
-  if (transport.header === HEADER.udp && bytes[at] === 0 && bytes[at + 1] === 0) bytes.fill(0xff, at, at + 2);
+  if (transport.header === HEADER.udp && view.getUint16(at) === 0) view.setUint16(at, 0xffff);
 }
 
 /** Writes the IP and transport checksums of `packet` into it; a first fragment or truncated packet gets the IP one only and is not `ok`. */
 export function calcChecksums(packet: Uint8Array, flags = 0): ChecksumResult {
-  const view = new PacketView();
+  const found = new PacketView();
   const result = { ok: true, ipChecksum: false, tcpChecksum: false, udpChecksum: false };
-  if (!view.parse(packet, 0, packet.length)) return { ...result, ok: false };
-  const ip = view.at[HEADER.ip]!;
+  if (!found.parse(packet, 0, packet.length)) return { ...result, ok: false };
+  const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
+  const ip = found.at[HEADER.ip]!;
   if (ip >= 0 && (flags & NO_CHECKSUM.ip) === 0) {
-    packet.fill(0, ip + 10, ip + 12);
-    putChecksum(packet, ip + 10, sumWords(packet, ip, (packet[ip]! & 15) * 4));
+    view.setUint16(ip + 10, 0);
+    view.setUint16(ip + 10, finishSum(addBytes(0, view, ip, (packet[ip]! & 15) * 4)));
     result.ipChecksum = true;
   }
-  const transport = TRANSPORTS.find(({ header }) => view.at[header]! >= 0);
+  const transport = TRANSPORTS.find(({ header }) => found.at[header]! >= 0);
   if (transport === undefined || (flags & transport.skip) !== 0) return result;
-  if (view.truncated || view.moreFragments) return { ...result, ok: false };
-  putTransport(view, transport, view.at[transport.header]!);
+  if (found.truncated || found.moreFragments) return { ...result, ok: false };
+  putTransport(found, view, transport, found.at[transport.header]!);
   if (transport.header === HEADER.tcp) result.tcpChecksum = true;
   if (transport.header === HEADER.udp) result.udpChecksum = true;
   return result;

@@ -1,10 +1,11 @@
 /**
  * A filter's program as plain numbers, and the loop that runs it. No allocation, no closure, no throw per packet.
  *
- *   word   0     1       2       3      4       5     6     7       8         9 … 12    13       14
- *         kind  field  header  offset  width  shift  mask  holds  negative  constant  success  failure
+ *   word   0     1       2       3      4       5     6     7       8         9 … 12    13       14       15
+ *         kind  field  header  offset  width  shift  mask  holds  negative  constant  success  failure  value
  *
  * `holds` has a bit for each outcome of the comparison that satisfies the test: 1 below, 2 equal, 4 above. Labels go forward only.
+ * Tests with the same `value` number read the same thing, so a run of them (a list of ports) reads it once.
  */
 import type { FilterAddress } from "./address.ts";
 import { type Field, fieldFitsLayer, HEADER } from "./fields.ts";
@@ -12,7 +13,7 @@ import { ACCEPT, REJECT, type Step } from "./flatten.ts";
 import type { PacketView } from "./packet_view.ts";
 import { readNumber, readWide, setWideBytes, wide } from "./values.ts";
 
-const STRIDE = 15;
+const STRIDE = 16;
 const FIELD = 1;
 const HEADER_AT = 2;
 const OFFSET = 3;
@@ -24,6 +25,7 @@ const NEGATIVE = 8;
 const CONSTANT = 9;
 const SUCCESS = 13;
 const FAILURE = 14;
+const VALUE = 15;
 
 const KIND_LOAD = 0;
 const KIND_DATA = 1;
@@ -72,6 +74,7 @@ function target(label: number): number {
 /** The program of some steps, to be run on one layer. */
 export function createProgram(steps: readonly Step[], layer: number): Program {
   const code = new Int32Array(steps.length * STRIDE);
+  const values = new Map<string, number>();
   steps.forEach((step, i) => {
     const { field, value } = step;
     const offset = field.kind === "data" ? step.index : field.offset;
@@ -82,6 +85,9 @@ export function createProgram(steps: readonly Step[], layer: number): Program {
     }
     code[i * STRIDE + SUCCESS] = target(step.success);
     code[i * STRIDE + FAILURE] = target(step.failure);
+    const what = `${field.id} ${step.index}`;
+    if (!values.has(what)) values.set(what, values.size);
+    code[i * STRIDE + VALUE] = values.get(what)!;
   });
   return { layer, code };
 }
@@ -133,6 +139,13 @@ function compareWide(code: Int32Array, pc: number): number {
   return EQUAL;
 }
 
+/** Compares an unsigned 32-bit value with a test's constant, of which only the low word counts. */
+function compareNumber(code: Int32Array, pc: number, value: number): boolean {
+  const constant = code[pc + CONSTANT]! >>> 0;
+  const outcome = value > constant || code[pc + NEGATIVE] !== 0 ? ABOVE : value === constant ? EQUAL : BELOW;
+  return (outcome & code[pc + HOLDS]!) !== 0;
+}
+
 function testWide(program: Program, pc: number, view: PacketView, address: FilterAddress): boolean {
   const code = program.code;
   if (code[pc] === KIND_LOAD128) {
@@ -146,23 +159,26 @@ function testWide(program: Program, pc: number, view: PacketView, address: Filte
   return (compareWide(code, pc) & code[pc + HOLDS]!) !== 0;
 }
 
-function testNumber(program: Program, pc: number, view: PacketView, address: FilterAddress): boolean {
-  const code = program.code;
-  const value = loadNumber(program, pc, view, address);
-  if (value < 0) return false;
-  const constant = code[pc + CONSTANT]! >>> 0;
-  const outcome = value > constant || code[pc + NEGATIVE] !== 0 ? ABOVE : value === constant ? EQUAL : BELOW;
-  return (outcome & code[pc + HOLDS]!) !== 0;
-}
-
 /** Runs a program over the headers that `view` found and the facts in `address`. */
 export function runProgram(program: Program, view: PacketView, address: FilterAddress): boolean {
   const code = program.code;
   let pc = 0;
+  let known = -1;
+  let value = 0;
   while (pc >= 0) {
     const kind = code[pc]!;
-    if (kind === KIND_INVALID) return false;
-    const holds = kind < KIND_LOAD128 ? testNumber(program, pc, view, address) : testWide(program, pc, view, address);
+    let holds: boolean;
+    if (kind < KIND_LOAD128) {
+      if (code[pc + VALUE] !== known) {
+        known = code[pc + VALUE]!;
+        value = loadNumber(program, pc, view, address);
+      }
+      holds = value >= 0 && compareNumber(code, pc, value);
+    } else if (kind === KIND_INVALID) {
+      return false;
+    } else {
+      holds = testWide(program, pc, view, address);
+    }
     pc = code[pc + (holds ? SUCCESS : FAILURE)]!;
   }
   return pc === ACCEPTED;

@@ -45,7 +45,9 @@ function explained(error: unknown): ConfigFileError {
   // A name below a file ("a.yaml/b") is as absent as any other.
   if (error instanceof Deno.errors.NotADirectory) return new ConfigFileError("there is no such file", true);
   if (error instanceof Deno.errors.PermissionDenied) return new ConfigFileError("access is denied");
-  if (error instanceof Deno.errors.NotCapable) return new ConfigFileError("weir was started without permission to read it");
+  if (error instanceof Deno.errors.NotCapable) {
+    return new ConfigFileError("weir was started without permission to read it");
+  }
   const text = error instanceof Error ? error.message.replace(/: open '.*'$|, open '.*'$/, "") : String(error);
   return new ConfigFileError(/is a directory/i.test(text) ? "it is a folder, expected a file" : text);
 }

@@ -19,6 +19,8 @@ export const HeadWalk = {
   NoHost: 3,
   /** This is no HTTP/1 request. */
   Bad: 4,
+  /** This is the beginning of a response: a request will come the other way. */
+  Response: 5,
 } as const;
 export type HeadWalk = (typeof HeadWalk)[keyof typeof HeadWalk];
 
@@ -62,7 +64,9 @@ export class HttpHeadWalk {
 
   /** Goes on over the stream, of which `length` bytes are there now, always counted from the same beginning. */
   step(view: DataView, at: number, length: number): HeadWalk {
-    if (this.#lineAt === 0 && !this.#looksLikeRequest(view, at, length)) return HeadWalk.Bad;
+    if (this.#lineAt === 0 && !this.#looksLikeRequest(view, at, length)) {
+      return length >= 5 && matchesWord(view, at, "http/") ? HeadWalk.Response : HeadWalk.Bad;
+    }
     for (;;) {
       while (this.#scannedTo < length && view.getUint8(at + this.#scannedTo) !== LF) this.#scannedTo++;
       if (this.#scannedTo === length) return HeadWalk.More;

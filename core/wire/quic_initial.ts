@@ -117,6 +117,7 @@ const FRAME_CLOSE = 0x1c;
 
 /** Walks the frames of an opened Initial packet and stops at each CRYPTO frame. Source: RFC 9000 section 17.2.2 (which frames may occur). */
 export class CryptoFrames {
+  #cryptoFrame = FRAME_CRYPTO;
   #next = 0;
   #count = 0;
   /** Offset of the frame's bytes in the handshake stream. Units: bytes. */
@@ -126,8 +127,9 @@ export class CryptoFrames {
   /** Units: bytes. */
   dataLength = 0;
 
-  /** Begins a new payload. */
-  reset(): void {
+  /** Begins a new payload, in which CRYPTO frames have the type `cryptoFrame`. */
+  reset(cryptoFrame: number = FRAME_CRYPTO): void {
+    this.#cryptoFrame = cryptoFrame;
     this.#next = 0;
     this.#count = 0;
   }
@@ -144,7 +146,7 @@ export class CryptoFrames {
       this.#next++;
       if (type === FRAME_PING) continue;
       if (type === FRAME_CLOSE) return FrameRead.End;
-      if (type === FRAME_CRYPTO) return this.#readCrypto(view, at, length) ? FrameRead.Crypto : FrameRead.Bad;
+      if (type === this.#cryptoFrame) return this.#readCrypto(view, at, length) ? FrameRead.Crypto : FrameRead.Bad;
       if (type !== FRAME_ACK && type !== FRAME_ACK_ECN) return FrameRead.Bad;
       if (!this.#skipAck(view, at, length, type === FRAME_ACK_ECN)) return FrameRead.Bad;
     }

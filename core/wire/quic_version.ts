@@ -13,11 +13,16 @@ export interface QuicVersion {
   readonly hpLabel: string;
   /** Version 2 numbers the long-header packet types differently. Source: RFC 9369 section 3.2. */
   readonly isVersion2: boolean;
+  /** Type of the frames that carry the handshake. */
+  readonly cryptoFrame: number;
   /** The handshake stream holds Google's CHLO and no TLS. */
   readonly isGoogleCrypto: boolean;
 }
 
-function createVersion(salt: string, isVersion2 = false, isGoogleCrypto = false): QuicVersion {
+const CRYPTO = 0x06;
+const CRYPTO_GOOGLE = 0x08;
+
+function createVersion(salt: string, isVersion2 = false, cryptoFrame = CRYPTO, isGoogleCrypto = false): QuicVersion {
   const bytes = new Uint8Array(20);
   for (let i = 0; i < 20; i++) bytes[i] = parseInt(salt.slice(2 * i, 2 * i + 2), 16);
   const prefix = isVersion2 ? "quicv2 " : "quic ";
@@ -27,6 +32,7 @@ function createVersion(salt: string, isVersion2 = false, isGoogleCrypto = false)
     ivLabel: prefix + "iv",
     hpLabel: prefix + "hp",
     isVersion2,
+    cryptoFrame,
     isGoogleCrypto,
   };
 }
@@ -36,9 +42,9 @@ const VERSION_2 = createVersion("0dede3def700a6db819381be6e269dcbf9bd2ed9", true
 const DRAFT_29 = createVersion("afbfec289993d24c9e9786f19c6111e04390a899");
 const DRAFT_23 = createVersion("c3eef712c72ebb5a11a7d2432bb46365bef9f502");
 const DRAFT_21 = createVersion("7fbcdb0e7c66bbe9193a96cd21519ebd7a02644a");
-const GOOGLE_Q050 = createVersion("504574efd066fe2f9d945cfcdbd3a7f0d3b56b45", false, true);
-const GOOGLE_T050 = createVersion("7ff579e5acd072915580304c43a2367c60488310");
-const GOOGLE_T051 = createVersion("7a4edef4e7ccee5fa4506c19124fc8ccda6e033d");
+const GOOGLE_Q050 = createVersion("504574efd066fe2f9d945cfcdbd3a7f0d3b56b45", false, CRYPTO_GOOGLE, true);
+const GOOGLE_T050 = createVersion("7ff579e5acd072915580304c43a2367c60488310", false, CRYPTO_GOOGLE);
+const GOOGLE_T051 = createVersion("7a4edef4e7ccee5fa4506c19124fc8ccda6e033d", false, CRYPTO_GOOGLE);
 
 /** What is known of a version; undefined for one whose Initial packets we cannot open. */
 export function findQuicVersion(version: number): QuicVersion | undefined {

@@ -87,7 +87,10 @@ export function readSocks4(view: DataView, at: number, length: number, out: Sock
   const user = findZero(view, at, 8, length);
   if (user < 0) return length - 8 > USER_LENGTH_MAX ? SocksRead.Bad : SocksRead.More;
   const address = view.getUint32(at + 4);
-  if (address === 0 || address > 0xff) {
+  if (address >>> 24 === 0 && (address === 0 || address > 0xff)) return SocksRead.Bad;
+  if (address > 0xff) {
+    // Other protocols begin with 4 too: after a request for an address the client waits for the answer.
+    if (user + 1 !== length || !isText(view, at, 8, user)) return SocksRead.Bad;
     out.targetAt = 4;
     out.targetLength = 4;
     return SocksRead.Address;
@@ -97,6 +100,13 @@ export function readSocks4(view: DataView, at: number, length: number, out: Sock
   out.targetAt = user + 1;
   out.targetLength = name - user - 1;
   return SocksRead.Name;
+}
+
+function isText(view: DataView, at: number, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) {
+    if (view.getUint8(at + i) <= 0x20) return false;
+  }
+  return true;
 }
 
 function findZero(view: DataView, at: number, from: number, length: number): number {

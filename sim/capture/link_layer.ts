@@ -173,6 +173,15 @@ function stripEtherType(type: number, view: DataView, at: number, end: number, o
   }
 }
 
+/** In the byte order of the machine that recorded: families are small, so the other order makes them huge. */
+function nullFamily(view: DataView, at: number): number {
+  const little = view.getUint32(at, true);
+  if (little < 0x10000) return little;
+  const big = view.getUint32(at);
+  // Huge both ways: a tunnel's header with an EtherType at its end, as BSD's drivers pass it on.
+  return big < 0x10000 ? big : view.getUint16(at + 2);
+}
+
 /** BSD's loopback: an address family, whose numbers differ among the systems. */
 function stripLoopback(family: number, view: DataView, at: number, end: number, out: LinkFrame): void {
   if (family === 2) found(out, 4, at, end);
@@ -271,12 +280,9 @@ function stripOne(linkType: number, view: DataView, at: number, end: number, out
     case LINKTYPE.IPV6:
       found(out, 6, at, end);
       return;
-    case LINKTYPE.NULL: {
-      // In the byte order of the machine that recorded: families are small, so one order makes it huge.
-      const family = view.getUint32(at, true);
-      stripLoopback(family < 0x10000 ? family : view.getUint32(at), view, payloadAt, end, out);
+    case LINKTYPE.NULL:
+      stripLoopback(nullFamily(view, at), view, payloadAt, end, out);
       return;
-    }
     case LINKTYPE.LOOP:
       stripLoopback(view.getUint32(at), view, payloadAt, end, out);
       return;

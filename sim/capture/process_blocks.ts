@@ -1,37 +1,45 @@
 /**
  * Processes in a pcapng file: three forms that are read, one of which is written.
  *
- * Read first: draft-ietf-opsawg-pcapng sections 3.5.1 (custom options), 4.3 (epb_processid_threadid) and 4.8 (custom block).
+ * Read first: draft-ietf-opsawg-pcapng sections 3.5 (options), 4.3 (epb_processid_threadid) and 4.8 (custom block).
  *
  * ## weir's recorder
  *
- * `weir record` writes what Wireshark reads: no private numbers are needed.
- *  - Before the first packet of a process stands a Process Information entry, in a custom block of Wireshark's enterprise number:
+ * `weir record` and `weir replay --out` write Apple's form with two options more: readers that know it show the process, and all others pass
+ * over it, while Wireshark before 4.6 counts every custom block as a packet. Before the first packet of a process stands its block, in the section's byte order:
  *
- *        0  block type 0x00000bad           everything from offset 12 on is little-endian, whatever the section's byte order
+ *        0  block type 0x80000001
  *        4  block total length
- *        8  32622 (Wireshark's PEN)
- *       12  3 (process information)
- *       16  length of the entry, from offset 20 to the end of its options
- *       20  process id
- *       24  options: 2 name, 3 path, 6 uid (32 bits), 7 user, 9 start time (ns since the epoch, 64 bits); texts are UTF-8
+ *        8  process id; 0 when it is not known
+ *       12  options: 2 name, 3 path, 6 uid (32 bits), 7 user; texts are UTF-8, what is not known is left out
  *        …  block total length
  *
- *  - A packet of the process carries epb_processid_threadid (option 8: process id and thread id 0, 32 bits each, section byte order),
- *    and its direction in epb_flags.
- *  - The id may be used again for another process: a further entry with the same id, and the time of the first packet as its start time,
- *    is written before that packet. A packet belongs to the last entry above it whose start time is not after the packet; an entry
- *    without a start time starts with its place in the file.
- *  - A process without a known id gets one from `PROCESS_ID_UNKNOWN_MIN` up, and is read back as pid 0.
+ * A packet of the process has option 0x8001 (32 bits): the index of that block among the section's blocks of this type, from 0, and
+ * its direction in epb_flags. A process id that is used again gets a block of its own. Options 6 and 7 have the codes that Wireshark's
+ * process information blocks give them.
  *
  * ## Others
  *
- * Wireshark's process information blocks are the same entries (its options 4 command line, 5 parent and 8 UUID are passed over).
- * Apple's tcpdump writes blocks 0x80000001 (process id; options 2 name, 3 path, 4 UUID), and in packets option 0x8001, the index of the
- * process among the section's blocks, and 0x8003, the index of the process on whose behalf the first acts. 0x8002 is the service class.
- * The owner of the socket (0x8001) is the process of a packet, as a lookup on the live machine would find it; 0x8003 serves when it is alone.
+ * Apple's tcpdump writes such blocks with 2 name, 3 path and 4 UUID. In its packets 0x8001 is the owner of the socket, 0x8003 the process
+ * on whose behalf the owner acts, and 0x8002 the service class. The owner is the process of a packet, as a lookup on the live machine would
+ * find it; 0x8003 serves when it is alone.
  *
- * Source: Wireshark, wiretap/pcapng-wireshark-custom.c and test/captures/_gen_process_info_blocks.py; Apple's libpcap, pcap/pcap-ng.h.
+ * Wireshark (4.6 and later) has process information entries in custom blocks of its enterprise number, all little-endian from offset 12 on:
+ *
+ *        0  block type 0x00000bad
+ *        4  block total length
+ *        8  32622 (the enterprise number, section byte order)
+ *       12  3 (process information)
+ *       16  length of the entry, from offset 20 to the end of its options
+ *       20  process id
+ *       24  options: 2 name, 3 path, 6 uid, 7 user, 9 start time (ns since the epoch, 64 bits); 4 command line, 5 parent and 8 UUID
+ *           are passed over
+ *
+ * Packets carry epb_processid_threadid (option 8: two words). A packet belongs to the last entry above it with its id whose start time is
+ * not after the packet, or to the first when all are; an entry without a start time starts with its place in the file.
+ *
+ * Source: Apple's libpcap, pcap/pcap-ng.h; Wireshark, wiretap/pcapng-darwin-custom.c, wiretap/pcapng-wireshark-custom.c and
+ * test/captures/_gen_process_info_blocks.py.
  */
 import { CAPTURE_FACT_COUNT_MAX, CAPTURE_PROCESS_HISTORY_MAX, CAPTURE_TEXT_BYTES_MAX } from "../../core/base/limits.ts";
 import { OptionCursor } from "./pcapng_options.ts";
@@ -44,11 +52,8 @@ export const WIRESHARK_PEN = 32622;
 /** The entry type of a process in such a block. */
 export const WIRESHARK_ENTRY_PROCESS = 3;
 
-/** Options of a process information entry; Darwin's blocks share the first two. */
+/** Options of a process in either form. */
 export const PROCESS_OPTION = { NAME: 2, PATH: 3, UID: 6, USER: 7, START_TIME: 9 } as const;
-
-/** Ids from here up stand for processes whose id is not known. */
-export const PROCESS_ID_UNKNOWN_MIN = 0xfff0_0000;
 
 const START_TIME_SCALE: TimeScale = { resolution: 9, offsetUs: 0 };
 const utf8 = new TextDecoder();
@@ -101,7 +106,7 @@ export class ProcessTable {
       return;
     }
     const pid = view.getUint32(at, littleEndian);
-    this.#darwin.push(this.#read(pid, view, at + 4, at + length, littleEndian, PROCESS_OPTION.PATH).fact);
+    this.#darwin.push(this.#read(pid, view, at + 4, at + length, littleEndian).fact);
   }
 
   /** Takes a custom block of Wireshark's; entries that are not processes are passed over. Shape: `at` is behind the enterprise number. */
@@ -113,7 +118,7 @@ export class ProcessTable {
       return;
     }
     const id = view.getUint32(at + 8, true);
-    const known = this.#read(id, view, at + 12, at + 8 + entryLength, true, PROCESS_OPTION.START_TIME);
+    const known = this.#read(id, view, at + 12, at + 8 + entryLength, true);
     const list = this.#byId.get(id);
     if (list === undefined) this.#byId.set(id, [known]);
     else if (list.push(known) > CAPTURE_PROCESS_HISTORY_MAX) list.shift();
@@ -128,7 +133,7 @@ export class ProcessTable {
   byId(id: number, atUs: number): ProcessFact | undefined {
     const list = this.#byId.get(id);
     if (list === undefined) {
-      if (id === 0 || id >= PROCESS_ID_UNKNOWN_MIN || ++this.#count > CAPTURE_FACT_COUNT_MAX) return undefined;
+      if (id === 0 || ++this.#count > CAPTURE_FACT_COUNT_MAX) return undefined;
       const fact: ProcessFact = { path: "", name: "", pid: id, user: "", uid: undefined };
       this.#byId.set(id, [{ fact, startUs: -Infinity }]);
       return fact;
@@ -139,8 +144,8 @@ export class ProcessTable {
     return list[0]!.fact;
   }
 
-  /** Reads options up to code `last`: Darwin's blocks use the codes above PROCESS_OPTION.PATH for other things. */
-  #read(id: number, view: DataView, at: number, end: number, littleEndian: boolean, last: number): KnownProcess {
+  /** The options that both forms have in common mean the same; a start time is of no use to blocks that go by their index. */
+  #read(id: number, view: DataView, at: number, end: number, littleEndian: boolean): KnownProcess {
     const options = this.#options;
     let path = "", name = "", user = "";
     let uid: number | undefined;
@@ -148,7 +153,6 @@ export class ProcessTable {
     options.start(view, at, end, littleEndian);
     while (options.next()) {
       const { code, valueAt, valueLength } = options;
-      if (code > last) continue;
       if (code === PROCESS_OPTION.NAME) name = captureText(view, valueAt, valueLength);
       else if (code === PROCESS_OPTION.PATH) path = captureText(view, valueAt, valueLength);
       else if (code === PROCESS_OPTION.USER) user = captureText(view, valueAt, valueLength);
@@ -161,7 +165,6 @@ export class ProcessTable {
       }
     }
     if (options.malformed) this.ignored++;
-    const pid = id >= PROCESS_ID_UNKNOWN_MIN ? 0 : id;
-    return { fact: { path, name: name === "" ? processNameOf(path) : name, pid, user, uid }, startUs };
+    return { fact: { path, name: name === "" ? processNameOf(path) : name, pid: id, user, uid }, startUs };
   }
 }

@@ -12,7 +12,7 @@ import { LINKTYPE } from "./link_types.ts";
 import { NAME_RECORD } from "./name_block.ts";
 import { BLOCK, INTERFACE_OPTION, PACKET_OPTION, SECTION_MAGIC } from "./pcapng.ts";
 import { OPTION } from "./pcapng_options.ts";
-import { PROCESS_ID_UNKNOWN_MIN, PROCESS_OPTION, WIRESHARK_ENTRY_PROCESS, WIRESHARK_PEN } from "./process_blocks.ts";
+import { PROCESS_OPTION } from "./process_blocks.ts";
 import type { CaptureDirection, CaptureNameRecord, ProcessFact } from "./record.ts";
 
 /** Takes finished bytes; they are overwritten after the call, so it writes or copies them before it returns. */
@@ -54,12 +54,6 @@ const SECTION_OPTION = { SYSTEM: 3, APPLICATION: 4 } as const;
 const TSRESOL_NANOSECONDS = 9;
 const WORD = 0x1_0000_0000;
 
-interface WrittenProcess {
-  fact: ProcessFact;
-  /** What the entry says. A packet from before it needs a further entry, or it would be read as the process before. Units: µs. */
-  readonly startUs: number;
-}
-
 const encoder = new TextEncoder();
 
 /** A pcapng file as a stream of bytes into a sink. Errors: none of its own; what the sink throws passes through. */
@@ -70,8 +64,10 @@ export class PcapngWriter {
   #at = 0;
   #blockAt = 0;
   #interfaces = 0;
-  #processById: Map<number, WrittenProcess> = new Map();
-  #unknownIds: Map<string, number> = new Map();
+  readonly #indexByFact: WeakMap<ProcessFact, number> = new WeakMap();
+  readonly #indexByText: Map<string, number> = new Map();
+  /** Packets whose process was left out, because the file names as many as a reader takes. */
+  packetsWithoutProcess = 0;
 
   constructor(sink: ByteSink, section: SectionFields = {}) {
     this.#sink = sink;
@@ -113,7 +109,7 @@ export class PcapngWriter {
     if (this.#interfaces === 0) this.addInterface();
     const interfaceIndex = fields.interfaceIndex ?? 0;
     invariant(interfaceIndex < this.#interfaces, "a packet names an interface that was not described");
-    const processId = fields.process === undefined ? 0 : this.#processId(fields.process, fields);
+    const processIndex = fields.process === undefined ? -1 : this.#processIndex(fields.process);
     this.#begin(BLOCK.ENHANCED_PACKET, length);
     this.#word(interfaceIndex);
     this.#word(highNs(fields));
@@ -123,7 +119,7 @@ export class PcapngWriter {
     this.#bytes.set(source.subarray(at, at + length), this.#at);
     this.#at += length;
     this.#pad();
-    this.#packetOptions(fields, processId);
+    this.#packetOptions(fields, processIndex);
     this.#end();
     if (this.#at >= FLUSH_BYTES) this.flush();
   }
@@ -159,58 +155,46 @@ export class PcapngWriter {
     this.#sink(bytes);
   }
 
-  #packetOptions(fields: PacketFields, processId: number): void {
+  #packetOptions(fields: PacketFields, processIndex: number): void {
     const direction = fields.direction ?? 0;
     const comment = fields.comment;
-    if (direction === 0 && comment === undefined && processId === 0) return;
+    if (direction === 0 && comment === undefined && processIndex < 0) return;
     if (comment !== undefined) this.#text(OPTION.COMMENT, comment);
     if (direction !== 0) {
       this.#half(PACKET_OPTION.FLAGS);
       this.#half(4);
       this.#word(direction);
     }
-    if (processId !== 0) {
-      this.#half(PACKET_OPTION.PROCESS_THREAD_ID);
-      this.#half(8);
-      this.#word(processId);
-      this.#word(0);
+    if (processIndex >= 0) {
+      this.#half(PACKET_OPTION.DARWIN_PROCESS_INDEX);
+      this.#half(4);
+      this.#word(processIndex);
     }
     this.#word(OPTION.END);
   }
 
-  /** The number of a process in this file; its entry is written when the number is new or stood for another process. */
-  #processId(fact: ProcessFact, fields: PacketFields): number {
-    const id = fact.pid === 0 ? this.#unknownId(fact) : fact.pid >>> 0;
-    const known = this.#processById.get(id);
-    if (known !== undefined && known.fact === fact && known.startUs <= fields.timestampUs) return id;
-    if (known !== undefined && sameProcess(known.fact, fact) && known.startUs <= fields.timestampUs) {
-      known.fact = fact;
-      return id;
+  /** The index of a process in this file, whose block is written when it is new; −1 when there are too many. */
+  #processIndex(fact: ProcessFact): number {
+    let index = this.#indexByFact.get(fact);
+    if (index !== undefined) return index;
+    const key = JSON.stringify([fact.path, fact.name, fact.pid, fact.user, fact.uid]);
+    index = this.#indexByText.get(key);
+    if (index === undefined) {
+      if (this.#indexByText.size >= CAPTURE_FACT_COUNT_MAX) {
+        this.packetsWithoutProcess++;
+        return -1;
+      }
+      index = this.#indexByText.size;
+      this.#indexByText.set(key, index);
+      this.#processBlock(fact);
     }
-    if (this.#processById.size >= CAPTURE_FACT_COUNT_MAX) this.#processById.clear();
-    this.#processEntry(id, fact, known === undefined ? undefined : fields);
-    this.#processById.set(id, { fact, startUs: known === undefined ? -Infinity : fields.timestampUs });
-    return id;
+    this.#indexByFact.set(fact, index);
+    return index;
   }
 
-  #unknownId(fact: ProcessFact): number {
-    const key = JSON.stringify([fact.path, fact.name, fact.user, fact.uid]);
-    let id = this.#unknownIds.get(key);
-    if (id === undefined) {
-      id = PROCESS_ID_UNKNOWN_MIN + this.#unknownIds.size % (WORD - PROCESS_ID_UNKNOWN_MIN);
-      if (this.#unknownIds.size >= CAPTURE_FACT_COUNT_MAX) this.#unknownIds.clear();
-      this.#unknownIds.set(key, id);
-    }
-    return id;
-  }
-
-  #processEntry(id: number, fact: ProcessFact, start: PacketFields | undefined): void {
-    this.#begin(BLOCK.CUSTOM);
-    this.#word(WIRESHARK_PEN);
-    this.#word(WIRESHARK_ENTRY_PROCESS);
-    const lengthAt = this.#at;
-    this.#word(0);
-    this.#word(id);
+  #processBlock(fact: ProcessFact): void {
+    this.#begin(BLOCK.DARWIN_PROCESS);
+    this.#word(fact.pid);
     if (fact.name !== "") this.#text(PROCESS_OPTION.NAME, fact.name);
     if (fact.path !== "") this.#text(PROCESS_OPTION.PATH, fact.path);
     if (fact.uid !== undefined) {
@@ -219,14 +203,7 @@ export class PcapngWriter {
       this.#word(fact.uid);
     }
     if (fact.user !== "") this.#text(PROCESS_OPTION.USER, fact.user);
-    if (start !== undefined) {
-      this.#half(PROCESS_OPTION.START_TIME);
-      this.#half(8);
-      this.#word(lowNs(start));
-      this.#word(highNs(start));
-    }
     this.#word(OPTION.END);
-    this.#view.setUint32(lengthAt, this.#at - lengthAt - 4, true);
     this.#end();
   }
 
@@ -299,8 +276,4 @@ function lowNs(fields: PacketFields): number {
 
 function highNs(fields: PacketFields): number {
   return Math.floor(Math.max(0, fields.timestampUs) / WORD) * 1000 + Math.floor(lowWords(fields) / WORD);
-}
-
-function sameProcess(a: ProcessFact, b: ProcessFact): boolean {
-  return a.path === b.path && a.name === b.name && a.pid === b.pid && a.user === b.user && a.uid === b.uid;
 }

@@ -1,5 +1,5 @@
 /** Captures through the engine in virtual time: the clock is the packets' own timestamps, lookups are answered from the capture. */
-import type { Command, Event, PolicyVerdict } from "../../core/act/command.ts";
+import type { Command, Event, PolicyVerdict, ProcessOwner } from "../../core/act/command.ts";
 import { invariant } from "../../core/base/invariant.ts";
 import { addMicros, type Micros, micros } from "../../core/base/micros.ts";
 import type { FlowFacts } from "../../core/classify/facts.ts";
@@ -10,10 +10,11 @@ import type { Decider } from "../../core/decide/decider.ts";
 import { Engine } from "../../core/engine.ts";
 import type { Verify } from "../../core/parse/parse.ts";
 import type { CaptureReader } from "../capture/open.ts";
-import type { CaptureRecord } from "../capture/record.ts";
+import type { CaptureRecord, ProcessFact } from "../capture/record.ts";
 import { LINKTYPE } from "../capture/link_types.ts";
 import { type ByteSink, PcapngWriter } from "../capture/write.ts";
 import type { ProcessTable } from "../processes.ts";
+import { indexProcesses, ProcessIndex } from "./process_index.ts";
 import { ReplayAdapter } from "./replay_adapter.ts";
 import { ResultBuilder } from "./result_builder.ts";
 
@@ -40,6 +41,10 @@ export interface ReplayWorld {
   readonly onProgress: ((path: string, bytesRead: number, bytesTotal: number, packets: number) => void) | undefined;
 }
 
+function ownerOf(fact: ProcessFact): ProcessOwner {
+  return { name: fact.name, path: fact.path, processId: fact.pid, user: fact.user, uid: fact.uid };
+}
+
 /** One run: an engine, its adapter and its virtual clock. */
 class ReplayRun {
   readonly #world: ReplayWorld;
@@ -47,6 +52,7 @@ class ReplayRun {
   readonly #engine: Engine;
   readonly #builder: ResultBuilder;
   readonly #writer: PcapngWriter | undefined;
+  #processIndex: ProcessIndex | undefined = undefined;
   #now: Micros = micros(0);
   #deadline: Micros = micros(0);
   /** What is added to a capture's timestamps so that time never runs backwards from one capture to the next. Units: µs. */
@@ -123,7 +129,10 @@ class ReplayRun {
     if (at > this.#now) this.#now = micros(at);
     this.#builder.timestampUs = record.timestampUs;
     this.#adapter.offer(record);
+    const classified = this.#engine.classifier.classifiedCount;
     this.#deadline = this.#engine.poll(this.#now, 1);
+    const isOfFlow = this.#engine.classifier.classifiedCount !== classified;
+    if (isOfFlow && this.#adapter.process !== undefined) this.#addLateProcess();
     invariant(!this.#adapter.isPending, "the arena always has room for the next packet of a replay");
     invariant(this.#engine.counters.lawHolds(), "received = delivered + consumed + queued + dropped");
   }
@@ -145,8 +154,7 @@ class ReplayRun {
         return { kind: "resolved", flow, addresses, costUs: 0 };
       }
       case "findProcess":
-        // What the capture knows of processes came with the flow's first packet: there is nobody else to ask.
-        return { kind: "processFound", flow, owner: undefined, costUs: 0 };
+        return { kind: "processFound", flow, owner: await this.#findOwner(command.facts), costUs: 0 };
       case "askPolicy":
         return { kind: "policyAnswered", flow, verdict: await this.#world.policy!(command.facts) };
     }
@@ -164,26 +172,42 @@ class ReplayRun {
     invariant(engine.counters.lawHolds(), "received = delivered + consumed + queued + dropped");
   }
 
-  /** A capture's process facts come with the packet, like WinDivert's FLOW events: they are there before anybody asks. */
+  /** What a live system would be asked for: the whole capture is searched, once, when a rule first wants a process. */
+  async #findOwner(facts: FlowFacts): Promise<ProcessOwner | undefined> {
+    if (this.#processIndex === undefined) {
+      this.#processIndex = new ProcessIndex();
+      for (const open of this.#world.captures) {
+        using reader = await open();
+        await indexProcesses(reader, this.#processIndex);
+      }
+    }
+    const { network, sourceIp, sourcePort, destinationIp, destinationPort } = facts;
+    if (sourceIp === undefined || destinationIp === undefined) return undefined;
+    const found = this.#processIndex.find(network, sourceIp, sourcePort, destinationIp, destinationPort);
+    return found === undefined ? undefined : ownerOf(found);
+  }
+
+  /** A process that only a later packet names still belongs into the report. */
+  #addLateProcess(): void {
+    const record = this.#engine.classifier.records[this.#engine.classifier.lastFlow];
+    if (record !== undefined) this.#addProcess(record.facts);
+  }
+
+  /** What a packet or the side file says of a process is there before anybody asks, like WinDivert's FLOW events. */
   #addProcess(facts: FlowFacts): void {
-    if (this.#world.decider.findProcessMode === "off") return;
-    const { sourceIp, destinationIp } = facts;
+    if (this.#world.decider.findProcessMode === "off" || facts.processLookup === Lookup.Done) return;
+    const { network, sourceIp, sourcePort, destinationIp, destinationPort } = facts;
     let found = this.#adapter.process;
     if (found === undefined && sourceIp !== undefined && destinationIp !== undefined) {
-      found = this.#world.processes?.find(
-        facts.network,
-        sourceIp,
-        facts.sourcePort,
-        destinationIp,
-        facts.destinationPort,
-      );
+      found = this.#world.processes?.find(network, sourceIp, sourcePort, destinationIp, destinationPort);
     }
     if (found === undefined) return;
-    facts.process = found.name;
-    facts.processPath = found.path;
-    facts.processId = found.pid;
-    facts.user = found.user;
-    facts.uid = found.uid;
+    const owner = ownerOf(found);
+    facts.process = owner.name;
+    facts.processPath = owner.path;
+    facts.processId = owner.processId;
+    facts.user = owner.user;
+    facts.uid = owner.uid;
     facts.processLookup = Lookup.Done;
   }
 

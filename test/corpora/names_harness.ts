@@ -42,7 +42,11 @@ export function readNdpiFlows(text: string): NdpiFlow[] {
     const match = /^\s*\d+\s+(TCP|UDP) (\S+) (?:<->|->) (\S+) \[proto: (?:[A-Z0-9-]+:)?[0-9.]+\/([^\]]+)\]/.exec(line);
     if (match === null) continue;
     const name = /\[Hostname\/SNI: ([^\]]*)\]/.exec(line)?.[1] ?? "";
-    flows.push({ key: flowKey(match[1]!.toLowerCase(), endpoint(match[2]!), endpoint(match[3]!)), protocol: match[4]!, name });
+    flows.push({
+      key: flowKey(match[1]!.toLowerCase(), endpoint(match[2]!), endpoint(match[3]!)),
+      protocol: match[4]!,
+      name,
+    });
   }
   return flows;
 }
@@ -131,7 +135,12 @@ export class NameHarness {
     if (captured < 40) return;
     const address = (from: number): string =>
       formatIp(
-        ipFromWords(view.getUint32(from), view.getUint32(from + 4), view.getUint32(from + 8), view.getUint32(from + 12)),
+        ipFromWords(
+          view.getUint32(from),
+          view.getUint32(from + 4),
+          view.getUint32(from + 8),
+          view.getUint32(from + 12),
+        ),
       );
     const source = `[${address(at + 8)}]`;
     const destination = `[${address(at + 24)}]`;

@@ -116,11 +116,13 @@ export function timeChart(flows: readonly ReplayFlow[]): Markup | undefined {
 function timeTicks(time: ReturnType<typeof scaleUtc<number>>): Markup[] {
   const ticks = time.ticks(8);
   const step = ticks.length > 1 ? Number(ticks[1]) - Number(ticks[0]) : 1000;
+  // On a phone only every n-th label is shown.
+  const major = Math.ceil(ticks.length / 5);
   return ticks.map((tick, i) => {
     const at = time(tick);
     // Labels at the very edges lean inwards, so that they are not cut off.
     const anchor = at < 3 ? "start" : at > 97 ? "end" : "middle";
-    return markup`<text class="tick${i % 2 === 1 ? " odd" : ""}" x="${percent(at)}" y="${
+    return markup`<text class="tick${i % major === 0 ? "" : " minor"}" x="${percent(at)}" y="${
       PLOT_TOP + PLOT_HEIGHT + 17
     }" text-anchor="${anchor}">${tickLabel(tick, step)}</text>`;
   });

@@ -7,7 +7,18 @@ const data = JSON.parse(byId("data").textContent);
 const COLUMNS = ["Start", "Net", "Process", "Source", "Destination", "Rule", "Verdict", "Packets", "Up", "Down"];
 const [DESTINATION, VERDICT, PACKETS, WAY, HOST, DETAILS, STEPS] = [4, 6, 7, 10, 11, 12, 13];
 const [PAGE_ROWS, PRINT_ROWS] = [100, 2000];
-const CLASSES = ["start", "", "process", "source", "destination", "rule", "verdict", "number", "number", "number"];
+const CLASSES = [
+  "start",
+  "net",
+  "process",
+  "source",
+  "destination",
+  "rule",
+  "verdict",
+  "number packets",
+  "number up",
+  "number down",
+];
 const FIELDS = { rule: 5, host: HOST, process: 2 };
 const table = document.querySelector("table.flows");
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });

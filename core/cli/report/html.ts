@@ -75,7 +75,7 @@ function flowSection(flows: readonly ReplayFlow[]): Markup {
   );
   return markup`<section class="panel" id="flows"><h2>Flows</h2>${cut}
 <noscript><p class="note">This table needs JavaScript. The page's script is part of this file and loads nothing.</p></noscript>
-<div class="tools"><label class="search"><span class="unseen">Search the flows</span><input type="search" id="search" placeholder="Search host, address, process, rule … (all words must occur)" autocomplete="off" spellcheck="false"></input></label>
+<div class="tools"><label class="search"><span class="unseen">Search the flows</span><input type="search" id="search" placeholder="Search host, address, process, rule … (all words must occur)" autocomplete="off" spellcheck="false" /></label>
 <div class="chips" role="group" aria-label="Verdicts that are shown">${chips}<button type="button" class="chip only" id="only" hidden="hidden"></button></div></div>
 <div class="scroll"><table class="flows"><caption><span class="unseen">Flows. The heads' buttons sort.</span> <output id="shown"></output></caption><thead></thead><tbody></tbody></table></div>
 <nav class="pages" aria-label="Pages of the table"><button type="button" id="previous">← Previous</button> <span id="page"></span> <button type="button" id="next">Next →</button></nav>

@@ -44,7 +44,7 @@ export interface PageData {
 }
 
 function detailText(value: Metadata[keyof Metadata]): string {
-  if (value === null || value === "" || value === 0 || value === false) return "";
+  if (value === null || value === "" || value === "0" || value === 0 || value === false) return "";
   return visible(Array.isArray(value) ? value.join(", ") : String(value));
 }
 

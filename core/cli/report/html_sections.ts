@@ -44,7 +44,7 @@ function tile(name: string, value: string, notes: string, kind = ""): Markup {
 
 /** The whole replay in a few numbers. */
 export function tiles(result: ReplayResult): Markup {
-  const { flows, counters, captures } = result;
+  const { flows, counters } = result;
   const all = totalOf(flows);
   const span = timeSpan(flows);
   const within = span === undefined ? "no time known" : `within ${formatDurationUs(span.last - span.first)}`;
@@ -53,17 +53,17 @@ export function tiles(result: ReplayResult): Markup {
     tile(
       each.key,
       formatCount(each.flows),
-      `${formatShare(each.flows, all.flows)} of flows, ${formatBytes(bytesOf(each))}`,
+      `${formatShare(each.flows, all.flows)} · ${formatBytes(bytesOf(each))}`,
       `verdict key-${each.key}`,
     )
   );
   return markup`<dl class="tiles">${tile("Flows", formatCount(all.flows), within)}${verdicts}${
-    tile("Payload", formatBytes(bytesOf(all)), `${formatBytes(all.upload)} up, ${formatBytes(all.download)} down`)
+    tile("Payload", formatBytes(bytesOf(all)), `↑ ${formatBytes(all.upload)} ↓ ${formatBytes(all.download)}`)
   }${
     tile(
       "Packets",
       formatCount(counters.received),
-      `${countOf(captures.length, "capture")}, ${formatCount(dropped)} dropped`,
+      `${formatCount(dropped)} dropped`,
     )
   }</dl>${
     span === undefined

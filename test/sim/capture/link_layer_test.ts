@@ -61,6 +61,7 @@ const CASES: readonly (readonly [string, number, Uint8Array, 0 | 4 | 6, number])
   ["NULL, IPv6 of Linux", LINKTYPE.NULL, u32(true, 10, IPV6), 6, 4],
   ["NULL, IPv6 of Windows", LINKTYPE.NULL, u32(true, 23, IPV6), 6, 4],
   ["NULL, EtherType", LINKTYPE.NULL, u32(false, 0x0800, IPV4), 4, 4],
+  ["NULL, tunnel header", LINKTYPE.NULL, Uint8Array.from([0x0f, 0, 8, 0, ...IPV4]), 4, 4],
   ["NULL, another family", LINKTYPE.NULL, u32(true, 7, IPV4), 0, 0],
   ["LOOP", LINKTYPE.LOOP, u32(false, 2, IPV4), 4, 4],
   ["LOOP, IPv6", LINKTYPE.LOOP, u32(false, 24, IPV6), 6, 4],

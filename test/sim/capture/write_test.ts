@@ -2,6 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { InvariantError } from "../../../core/base/invariant.ts";
 import { parseIp } from "../../../core/base/ip_address.ts";
+import { CAPTURE_FACT_COUNT_MAX } from "../../../core/base/limits.ts";
 import { LINKTYPE } from "../../../sim/capture/link_types.ts";
 import { PcapngDecoder } from "../../../sim/capture/pcapng.ts";
 import type { CaptureDirection, ProcessFact } from "../../../sim/capture/record.ts";
@@ -163,4 +164,16 @@ Deno.test("PcapngWriter.writePacket() refuses an interface that was not describe
     () => writer.writePacket(new Uint8Array(1), 0, 1, { timestampUs: 0, interfaceIndex: 3 }),
     InvariantError,
   );
+});
+
+Deno.test("PcapngWriter leaves processes out and counts it when there are more than a reader takes", () => {
+  const writer = new PcapngWriter(() => {});
+  const bytes = new Uint8Array(1);
+  for (let pid = 0; pid < CAPTURE_FACT_COUNT_MAX + 5; pid++) {
+    writer.writePacket(bytes, 0, 1, {
+      timestampUs: 0,
+      process: { path: "", name: "x", pid, user: "", uid: undefined },
+    });
+  }
+  assertEquals(writer.packetsWithoutProcess, 5);
 });

@@ -1,0 +1,274 @@
+/**
+ * Names in a hash table that is asked for all suffixes of a host in one pass.
+ *
+ * The hash runs over the characters from the right, so that the hash of `b.c` is a step on the way to the hash of `a.b.c`: a host
+ * is read once, and each label's end is one probe. Keys lie in one byte array: 150,000 names take a few megabytes, and a probe
+ * allocates nothing.
+ */
+import type { HostSet } from "./geo.ts";
+import { DomainTrie } from "./domain_trie.ts";
+import { toAsciiName } from "./punycode.ts";
+
+const DOT = 0x2e;
+const STAR = 0x2a;
+const PLUS = 0x2b;
+const SLASH = 0x2f;
+
+/** The next step of the hash (FNV-1a, from the right). */
+function hashStep(hash: number, code: number): number {
+  return Math.imul(hash ^ code, 0x01000193);
+}
+
+/** Spreads a hash over all its bits, for the low ones choose the slot. Source: the finalizer of MurmurHash3. */
+function spread(hash: number): number {
+  let h = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return h ^ (h >>> 16);
+}
+
+const HASH_START = 0x811c9dc5 | 0;
+
+/** A host taken apart for probing: where its suffixes start, and their hashes. One object is used for all hosts. */
+export class HostScan {
+  text = "";
+  codes = new Uint16Array(256);
+  /** Suffixes from the last label to the whole host, which is the last entry. */
+  starts = new Int32Array(64);
+  hashes = new Int32Array(64);
+  count = 0;
+  /** False for what is no name to the wildcard tables: empty labels, spaces at the ends. */
+  wellFormed = false;
+
+  /** Takes a host in. Taking the same one again costs nothing. */
+  load(host: string): void {
+    if (host === this.text) return;
+    this.text = host;
+    const length = host.length;
+    if (length > this.codes.length) this.#grow(length);
+    let hash = HASH_START;
+    let count = 0;
+    let wellFormed = length > 0;
+    let labelEnd = length;
+    for (let i = length - 1; i >= 0; i--) {
+      const code = host.charCodeAt(i);
+      this.codes[i] = code;
+      if (code === DOT) {
+        if (i + 1 === labelEnd) wellFormed = false;
+        labelEnd = i;
+        this.starts[count] = i + 1;
+        this.hashes[count++] = hash;
+      }
+      hash = hashStep(hash, code);
+    }
+    if (labelEnd === 0 || (length > 0 && (this.codes[0]! <= 0x20 || this.codes[length - 1]! <= 0x20))) {
+      wellFormed = false;
+    }
+    this.starts[count] = 0;
+    this.hashes[count++] = hash;
+    this.count = length === 0 ? 0 : count;
+    this.wellFormed = wellFormed;
+  }
+
+  /** A host longer than any name may be: rare enough to allocate for. */
+  #grow(length: number): void {
+    this.codes = new Uint16Array(length);
+    this.starts = new Int32Array(length + 1);
+    this.hashes = new Int32Array(length + 1);
+  }
+}
+
+/** Names to numbers 0, 1, 2, … in the order of their first insertion. */
+export class DomainTable {
+  #slots = new Int32Array(16);
+  #hashes = new Int32Array(8);
+  /** Where each key ends in `#bytes`; it begins where the one before ends. */
+  #ends = new Uint32Array(8);
+  #bytes = new Uint8Array(256);
+  #size = 0;
+
+  /** How many keys there are. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The number of the name `text[from…to)`, which must be ASCII; a new one when it is new. */
+  insert(text: string, from: number, to: number): number {
+    let hash = HASH_START;
+    for (let i = to - 1; i >= from; i--) hash = hashStep(hash, text.charCodeAt(i));
+    const mask = this.#slots.length - 1;
+    let slot = spread(hash) & mask;
+    for (let id = this.#slots[slot]!; id !== 0; id = this.#slots[slot]!) {
+      if (this.#hashes[id - 1] === hash && this.#equalsText(id - 1, text, from, to)) return id - 1;
+      slot = (slot + 1) & mask;
+    }
+    this.#slots[slot] = this.#append(hash, text, from, to) + 1;
+    if (this.#size * 2 > this.#slots.length) this.#rehash(this.#slots.length * 2);
+    return this.#size - 1;
+  }
+
+  /** The number of suffix `k` of a host, or -1. */
+  find(scan: HostScan, k: number): number {
+    const hash = scan.hashes[k]!;
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let slot = spread(hash) & mask;
+    for (let id = slots[slot]!; id !== 0; id = slots[slot]!) {
+      if (this.#hashes[id - 1] === hash && this.#equalsScan(id - 1, scan, scan.starts[k]!)) return id - 1;
+      slot = (slot + 1) & mask;
+    }
+    return -1;
+  }
+
+  /** Gives back the room that growing left over. */
+  trim(): void {
+    this.#hashes = this.#hashes.slice(0, this.#size);
+    this.#ends = this.#ends.slice(0, this.#size);
+    this.#bytes = this.#bytes.slice(0, this.#size === 0 ? 0 : this.#ends[this.#size - 1]!);
+  }
+
+  #begin(id: number): number {
+    return id === 0 ? 0 : this.#ends[id - 1]!;
+  }
+
+  #equalsText(id: number, text: string, from: number, to: number): boolean {
+    const begin = this.#begin(id);
+    if (this.#ends[id]! - begin !== to - from) return false;
+    for (let i = 0; i < to - from; i++) if (this.#bytes[begin + i] !== text.charCodeAt(from + i)) return false;
+    return true;
+  }
+
+  #equalsScan(id: number, scan: HostScan, start: number): boolean {
+    const begin = this.#begin(id);
+    const length = scan.text.length - start;
+    if (this.#ends[id]! - begin !== length) return false;
+    const bytes = this.#bytes;
+    const codes = scan.codes;
+    for (let i = 0; i < length; i++) if (bytes[begin + i] !== codes[start + i]) return false;
+    return true;
+  }
+
+  #append(hash: number, text: string, from: number, to: number): number {
+    const id = this.#size++;
+    if (id >= this.#hashes.length) this.#growKeys();
+    const begin = this.#begin(id);
+    const end = begin + to - from;
+    if (end > this.#bytes.length) this.#growBytes(end);
+    for (let i = 0; i < to - from; i++) this.#bytes[begin + i] = text.charCodeAt(from + i);
+    this.#hashes[id] = hash;
+    this.#ends[id] = end;
+    return id;
+  }
+
+  #growKeys(): void {
+    const hashes = new Int32Array(this.#hashes.length * 2);
+    hashes.set(this.#hashes);
+    this.#hashes = hashes;
+    const ends = new Uint32Array(this.#ends.length * 2);
+    ends.set(this.#ends);
+    this.#ends = ends;
+  }
+
+  #growBytes(needed: number): void {
+    const bytes = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    bytes.set(this.#bytes);
+    this.#bytes = bytes;
+  }
+
+  #rehash(slotCount: number): void {
+    const slots = new Int32Array(slotCount);
+    for (let id = 0; id < this.#size; id++) {
+      let slot = spread(this.#hashes[id]!) & (slotCount - 1);
+      while (slots[slot] !== 0) slot = (slot + 1) & (slotCount - 1);
+      slots[slot] = id + 1;
+    }
+    this.#slots = slots;
+  }
+}
+
+const APEX = 1;
+const BELOW = 2;
+const SCAN = new HostScan();
+
+/** A set of names with the wildcards of `domain_trie.ts`; that trie holds the few that have `*` in them, and is its oracle. */
+export class DomainSet implements HostSet {
+  readonly #table = new DomainTable();
+  #flags = new Uint8Array(8);
+  readonly #wild = new DomainTrie<true>();
+  #count = 0;
+
+  /** How many names were added. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Adds the name `text[from…to)`. False when it is no name; one with a `/` is meant as something else. Source: mihomo domain_strategy.go. */
+  add(text: string, from = 0, to = text.length): boolean {
+    let plain = to > from && text.charCodeAt(to - 1) !== DOT;
+    let odd = false;
+    for (let i = from; i < to; i++) {
+      const code = text.charCodeAt(i);
+      if (code === STAR || code > 0x7f || code <= 0x20 || (code >= 0x41 && code <= 0x5a)) odd = true;
+      else if (code === SLASH || (code === DOT && i > from && text.charCodeAt(i - 1) === DOT)) plain = false;
+    }
+    if (!plain) return false;
+    if (odd) return this.#addOdd(text.slice(from, to));
+    this.#addPlain(text, from, to);
+    return true;
+  }
+
+  /** True when one of the names covers `host`. */
+  has(host: string): boolean {
+    SCAN.load(host);
+    return this.hasScan(SCAN);
+  }
+
+  /** As `has`, for a host that was taken apart already. */
+  hasScan(scan: HostScan): boolean {
+    if (!scan.wellFormed) return false;
+    const last = scan.count - 1;
+    for (let k = 0; k <= last; k++) {
+      const id = this.#table.find(scan, k);
+      if (id >= 0 && (this.#flags[id]! & (k === last ? APEX : BELOW)) !== 0) return true;
+    }
+    return this.#wild.size > 0 && this.#wild.find(scan.text) !== undefined;
+  }
+
+  /** Gives back the room that growing left over. */
+  trim(): void {
+    this.#table.trim();
+    this.#flags = this.#flags.slice(0, this.#table.size);
+  }
+
+  #addPlain(text: string, from: number, to: number): void {
+    let start = from;
+    let flags = APEX;
+    if (text.charCodeAt(from) === DOT) {
+      start = from + 1;
+      flags = BELOW;
+    } else if (text.charCodeAt(from) === PLUS && to - from === 1) {
+      this.#wild.add("+", true);
+      this.#count++;
+      return;
+    } else if (text.charCodeAt(from) === PLUS && text.charCodeAt(from + 1) === DOT) {
+      start = from + 2;
+      flags = APEX | BELOW;
+    }
+    const id = this.#table.insert(text, start, to);
+    if (id >= this.#flags.length) {
+      const flagsBefore = this.#flags;
+      this.#flags = new Uint8Array(flagsBefore.length * 2);
+      this.#flags.set(flagsBefore);
+    }
+    this.#flags[id]! |= flags;
+    this.#count++;
+  }
+
+  /** Names with upper case, spaces, `*` or characters outside ASCII. */
+  #addOdd(name: string): boolean {
+    const ascii = toAsciiName(name);
+    if (ascii !== name && !/[\s*]/.test(ascii)) return this.add(ascii);
+    if (!this.#wild.add(name, true)) return false;
+    this.#count++;
+    return true;
+  }
+}
