@@ -4,7 +4,7 @@
  * Each rule looks at some folders only. An exception that excuses nothing is itself reported, so that the ledger never rots.
  */
 import { type Excuse, LEDGER } from "./ledger.ts";
-import { FUNCTIONS, isLocal, nameOf, parentOf, runsOnce } from "./lint_scope.ts";
+import { FUNCTIONS, isLocal, nameAround, nameOf, parentOf, runsOnce } from "./lint_scope.ts";
 
 type Node = Deno.lint.Node;
 type Report = (node: Node, message: string, name?: string) => void;
@@ -79,7 +79,8 @@ const pure: House = {
 
 function dataPlaneVisitor(report: Report): Deno.lint.LintVisitor {
   const perPacket = (what: string) => (node: Node) => {
-    if (!runsOnce(node)) report(node, `${what} in the data plane: it costs an allocation or an unwinding per packet`);
+    if (runsOnce(node)) return;
+    report(node, `${what} in the data plane: it costs an allocation or an unwinding per packet`, nameAround(node));
   };
   return {
     [FUNCTIONS](node: Node) {

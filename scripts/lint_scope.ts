@@ -26,6 +26,14 @@ function isFunction(node: Node): boolean {
   return FUNCTIONS.split(", ").includes(node.type);
 }
 
+/** The name of the function that `node` stands in; "" at module level. */
+export function nameAround(node: Node): string {
+  for (let at = parentOf(node); at !== undefined; at = parentOf(at)) {
+    if (isFunction(at) && nameOf(at) !== "") return nameOf(at);
+  }
+  return "";
+}
+
 /** Code that runs once: module level, class fields, constructors and functions called `create…`. */
 export function runsOnce(node: Node): boolean {
   for (let at = parentOf(node); at !== undefined; at = parentOf(at)) {

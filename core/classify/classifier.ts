@@ -12,6 +12,7 @@ import * as tcp from "../wire/tcp.ts";
 import * as udp from "../wire/udp.ts";
 import { DnsMemory } from "./dns_memory.ts";
 import { DnsTcpReader } from "./dns_tcp.ts";
+import type { FlowFacts } from "./facts.ts";
 import { createRecord, fillEndpoints, type FlowRecord } from "./flow_record.ts";
 import { type FlowIndex, FlowTable, IdleClass, NO_FLOW, Seen } from "./flow_table.ts";
 import { FlowSniffer, type InitialCrypto, type SniffOptions, SniffState } from "./sniffer.ts";
@@ -28,14 +29,23 @@ export interface FlowObserver {
   flowEnding(flow: FlowIndex, record: FlowRecord): void;
 }
 
+/** Which flows are looked into for their names, and which names count; asked once a flow. */
+export interface NamePolicy {
+  /** False: the flow's bytes are not looked into. Called with endpoints and the name DNS gave. */
+  wantsSniff(facts: FlowFacts): boolean;
+  /** True when the flow's own bytes are waited for although DNS gave a name. Source: Clash `sniffer.force-dns-mapping`. */
+  prefersSniffed(facts: FlowFacts): boolean;
+  /** False for a sniffed name that is not to be used. Source: Clash `sniffer.skip-domain`. */
+  accepts(host: string): boolean;
+}
+
 /** How names are read, and what the flows are called. */
 export interface ClassifierOptions {
   /** Clash inbound type of every flow. */
   readonly type: string;
   readonly sniff: SniffOptions;
   readonly crypto: InitialCrypto;
-  /** True when a flow's own bytes are waited for although DNS gave a name. Source: Clash `sniffer.force-dns-mapping`. */
-  readonly preferSniffed: boolean;
+  readonly names: NamePolicy;
   /** Makes hashes unpredictable. Units: 32 bits. */
   readonly secret: number;
 }
@@ -132,11 +142,12 @@ export class Classifier {
     const record = createRecord(table, flow, id, now, this.#options.type, arena.tag[slot]!);
     const facts = record.facts;
     facts.dscp = meta.dscp;
-    if (this.#options.sniff.enabled) {
+    this.#recallName(record, now);
+    if (this.#options.sniff.enabled && this.#options.names.wantsSniff(facts)) {
       record.sniffer = new FlowSniffer(facts.network, this.#options.sniff, this.#options.crypto, facts.destinationPort);
       facts.nameMayCome = record.sniffer.state === SniffState.Pending;
     }
-    this.recallName(record, now);
+    this.#judgeName(facts);
     if (meta.protocol === tcp.PROTOCOL && (meta.flags & tcp.SYN) !== 0 && !reversed) this.#noteSyn(flow, record, meta);
     this.records[flow] = record;
     this.#observer.flowStarted(flow, record);
@@ -144,14 +155,20 @@ export class Classifier {
   }
 
   /** Looks the destination up in what DNS said. */
-  recallName(record: FlowRecord, now: Micros): void {
+  #recallName(record: FlowRecord, now: Micros): void {
     const facts = record.facts;
     if (facts.host !== "" || facts.destinationIp === undefined) return;
     const remembered = this.dns.nameOf(facts.destinationIp, now);
     if (remembered === undefined) return;
     facts.host = remembered.name;
-    facts.hostAmbiguous = facts.nameMayCome && (remembered.ambiguous || this.#options.preferSniffed);
+    facts.hostAmbiguous = remembered.ambiguous;
     facts.dnsMode = "redir-host";
+  }
+
+  /** A name from DNS is not final while the flow's own bytes may say better. */
+  #judgeName(facts: FlowFacts): void {
+    if (facts.host === "" || !facts.nameMayCome) facts.hostAmbiguous = false;
+    else if (this.#options.names.prefersSniffed(facts)) facts.hostAmbiguous = true;
   }
 
   /** A SYN on a known tuple: a retransmission, the late first packet of this flow, or a new connection on used ports. */
@@ -164,7 +181,8 @@ export class Classifier {
       if (!table.isFromSource(flow, meta)) {
         table.reverse(flow, meta);
         fillEndpoints(record.facts, table, flow);
-        this.recallName(record, now);
+        this.#recallName(record, now);
+        this.#judgeName(record.facts);
       }
       this.#noteSyn(flow, record, meta);
       return flow;
@@ -218,7 +236,7 @@ export class Classifier {
     const facts = record.facts;
     facts.nameMayCome = false;
     facts.hostAmbiguous = false;
-    facts.sniffHost = sniffer.host;
+    facts.sniffHost = sniffer.host === "" || this.#options.names.accepts(sniffer.host) ? sniffer.host : "";
     facts.sniffProtocol = sniffer.protocol;
     facts.sniffEch = sniffer.ech;
     sniffer.dispose();

@@ -47,6 +47,8 @@ const OPTIONS = {
   values: ["config", "policy", "processes", "mode", "stack", "seed", "out", "report"],
 } as const;
 
+const MODES = ["tun", "divert"] as const;
+const STACKS = ["netstack", "system", "mixed"] as const;
 const SEED_MAX = 0xffff_ffff;
 
 /** A file that is made while or after the replay runs; opened before it starts, so that a mistake costs nothing. */
@@ -126,8 +128,8 @@ export async function replayCommand(args: readonly string[], io: CommandIo, repl
       config: line.value("config"),
       policy: line.value("policy"),
       processes: line.value("processes"),
-      mode: line.choice("mode", ["tun", "divert"], "tun"),
-      stack: line.choice("stack", ["netstack", "system", "mixed"], "netstack"),
+      mode: line.choice("mode", MODES, "tun"),
+      stack: line.choice("stack", STACKS, "netstack"),
       seed: line.wholeNumber("seed", SEED_MAX, 1),
       explain: line.flag("explain"),
       verifyChecksums: line.flag("verify-checksums"),

@@ -5,7 +5,8 @@ import type { ExplainStep, VerdictAction } from "../decide/verdict.ts";
 /** One capture file that was read. */
 export interface ReplayCapture {
   file: string;
-  format: "pcap" | "pcapng";
+  /** Null when the file is no capture; `error` says more. */
+  format: "pcap" | "pcapng" | null;
   linkTypes: string[];
   packets: number;
   /** Units: captured bytes, link headers included. */

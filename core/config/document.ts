@@ -22,7 +22,7 @@ import {
   secret,
   text,
 } from "./schema.ts";
-import { defaultSnifferSection, snifferSection } from "./sniffer.ts";
+import { snifferSection } from "./sniffer.ts";
 import { ipPrefixOrAddress } from "./texts.ts";
 import { defaultTun, tunSection } from "./tun.ts";
 import { defaultWeirSection, weirSection } from "./weir_section.ts";
@@ -63,7 +63,7 @@ const generalShape = {
 const sectionShape = {
   tun: field(tunSection, defaultTun()),
   dns: field(dnsSection, defaultDns()),
-  sniffer: field(snifferSection, defaultSnifferSection()),
+  sniffer: optional(snifferSection),
   weir: field(weirSection, defaultWeirSection()),
   hosts: optional(raw),
   proxies: field(proxiesSection, []),

@@ -11,6 +11,7 @@ import { gatherMembers } from "./members.ts";
 import { type LoadedProvider, readProxyProviders, readRuleProviders } from "./provider_files.ts";
 import { checkRuleNames, parseRules, type PlacedRule, placeOfName, ruleLines } from "./rules.ts";
 import { type Reading, within } from "./schema.ts";
+import { defaultSnifferSection } from "./sniffer.ts";
 import { generalOf, readyDns, readySniffer, type WeirConfig } from "./weir_config.ts";
 import { readYaml, shorten } from "./yaml_tree.ts";
 
@@ -25,8 +26,11 @@ export interface ScriptRule extends Place {
 
 /** What a configuration is read with besides its file. */
 export interface LoadOptions {
-  /** Rules of a policy script; they come before those of the configuration. */
-  readonly scriptRules?: readonly ScriptRule[];
+  /**
+   * Loads the policy script and gives its rules; they come before those of the configuration. Called once, with the full path that the
+   * configuration names, or undefined. What is wrong with the script is the caller's to report.
+   */
+  readonly scriptRules?: (policy: string | undefined) => Promise<readonly ScriptRule[]>;
   /** This machine's own addresses, for `lan` in `hosts`. */
   readonly lanAddresses?: readonly IpAddress[];
 }
@@ -77,7 +81,8 @@ class Loading {
     const members = gatherMembers(document, await readProxyProviders(document, reading), this.#top);
     const providers = await readRuleProviders(document, reading);
     const hosts = readHosts(document.hosts, options.lanAddresses ?? [], within(this.#top, "hosts"));
-    const lists = this.#ruleLists(options.scriptRules ?? []);
+    const policy = this.#policyPath();
+    const lists = this.#ruleLists(await options.scriptRules?.(policy) ?? []);
     const geo = await loadGeo(document, [...lists.all()], providers, reading);
     const names = { targets: members.names, subRules: new Set(lists.sub.keys()), providers: new Set(providers.keys()) };
     const usable = lists.map((rules) => checkRuleNames(rules, names, this.#issues));
@@ -96,7 +101,7 @@ class Loading {
       geo,
       issues: this.#issues,
     };
-    const sniffer = readySniffer(document.sniffer, named);
+    const sniffer = readySniffer(document.sniffer ?? defaultSnifferSection(), document.sniffer !== undefined, named);
     const dns = readyDns(document.dns, named);
     return {
       file: this.#file,
@@ -107,8 +112,9 @@ class Loading {
       tun: document.tun,
       divert: document.weir.divert,
       general: generalOf(document),
+      groupCount: document.proxyGroups.length,
       proxies: members.proxies,
-      policy: this.#policyPath(),
+      policy,
     };
   }
 

@@ -78,7 +78,7 @@ function namedProviders(
       report(list, node, `found "${shorten(name)}", expected the name of a rule-provider${hint}`);
     } else if (provider !== undefined && provider.behavior !== behavior) {
       report(
-        lists,
+        list,
         node,
         `"${shorten(name)}" has behavior ${provider.behavior}, expected a rule-provider of ${behavior}`,
       );

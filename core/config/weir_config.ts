@@ -19,6 +19,8 @@ export interface ProtocolSniffing {
 
 /** How host names are read in flows' own bytes. A protocol that is undefined is not sniffed. */
 export interface SnifferConfig {
+  /** False when the configuration has no section `sniffer`. */
+  readonly isConfigured: boolean;
   readonly enable: boolean;
   readonly forceDnsMapping: boolean;
   readonly parsePureIp: boolean;
@@ -50,6 +52,7 @@ export interface WeirConfig {
   readonly tun: TunConfig;
   readonly divert: DivertConfig;
   readonly general: GeneralConfig;
+  readonly groupCount: number;
   /** Every proxy with all its keys, for outbounds. Holds secrets. */
   readonly proxies: readonly ProxyEntry[];
   /** The policy script that the configuration names, as a full path. */
@@ -57,11 +60,12 @@ export interface WeirConfig {
 }
 
 /** Makes the sniffer's lists ready. */
-export function readySniffer(section: SnifferSection, lists: NamedLists): SnifferConfig {
+export function readySniffer(section: SnifferSection, isConfigured: boolean, lists: NamedLists): SnifferConfig {
   const { sniff, overrideDestination } = section;
   const protocol = (given: SniffedPorts | undefined): ProtocolSniffing | undefined =>
     given && { ports: given.ports, overrideDestination: given.overrideDestination ?? overrideDestination };
   return {
+    isConfigured,
     enable: section.enable,
     forceDnsMapping: section.forceDnsMapping,
     parsePureIp: section.parsePureIp,

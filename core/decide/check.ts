@@ -52,7 +52,7 @@ function checkRule(rule: Rule, config: DecideConfig, outer: boolean, report: Rep
 }
 
 /** Follows SUB-RULE targets from list to list; reports a way that comes back, or goes too deep. `done` holds lists that are fine. */
-function checkCircles(
+function followCircles(
   name: string,
   path: readonly string[],
   config: DecideConfig,
@@ -71,7 +71,7 @@ function checkCircles(
     } else if (here.length >= RULE_DEPTH_MAX) {
       const message = `sub-rule error: sub-rules in sub-rules deeper than ${RULE_DEPTH_MAX}`;
       found.push({ ruleIndex, subRule: name, kind: "subRule", message });
-    } else checkCircles(rule.target, here, config, done, found);
+    } else followCircles(rule.target, here, config, done, found);
   }
   done.add(name);
 }
@@ -87,7 +87,13 @@ export function checkDecideConfig(config: DecideConfig): DecideIssue[] {
       checkRule(rule, config, true, (kind, message) => found.push({ ruleIndex, subRule, kind, message }))
     );
   }
+  return [...found, ...checkCircles(config)];
+}
+
+/** The sub-rules that lead back to themselves, or too deep. */
+export function checkCircles(config: DecideConfig): DecideIssue[] {
+  const found: DecideIssue[] = [];
   const done = new Set<string>();
-  for (const name of config.subRules.keys()) checkCircles(name, [], config, done, found);
+  for (const name of config.subRules.keys()) followCircles(name, [], config, done, found);
   return found;
 }

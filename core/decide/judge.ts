@@ -107,8 +107,18 @@ function judgeAddress(rule: CountryRule | AsnRule | PrefixRule, view: JudgeView)
   }
 }
 
+function judgeSite(payload: string, view: JudgeView): number {
+  const negated = payload.startsWith("!");
+  const set = view.config.geo.site(negated ? payload.slice(1) : payload);
+  if (set === undefined) return Answer.No;
+  if (isNameComing(view.facts)) return Answer.Name;
+  const host = ruleHost(view.facts);
+  return yes(host !== "" && set.has(host) !== negated);
+}
+
 function judgeHost(rule: Rule, view: JudgeView): number {
   const host = ruleHost(view.facts);
+  if (rule.type === "GEOSITE") return judgeSite(rule.payload, view);
   if (isNameComing(view.facts)) return Answer.Name;
   switch (rule.type) {
     case "DOMAIN":
@@ -121,11 +131,6 @@ function judgeHost(rule: Rule, view: JudgeView): number {
       return yes(matchesWildcard(rule.wildcard, host));
     case "DOMAIN-REGEX":
       return yes(rule.pattern.test(host));
-    case "GEOSITE": {
-      const negated = rule.payload.startsWith("!");
-      const set = view.config.geo.site(negated ? rule.payload.slice(1) : rule.payload);
-      return yes(host !== "" && set !== undefined && set.has(host) !== negated);
-    }
     default:
       return Answer.No;
   }

@@ -1,6 +1,7 @@
 /** Deciding by trying rule after rule: slow, obviously right, and able to tell what it did. */
 import { RULE_DEPTH_MAX } from "../base/limits.ts";
 import type { FlowFacts } from "../classify/facts.ts";
+import { checkCircles } from "./check.ts";
 import type { DecideConfig } from "./decide_config.ts";
 import type { Decider } from "./decider.ts";
 import { explainDefault, explainFacts, explainRule, explainTarget } from "./explain.ts";
@@ -25,7 +26,10 @@ export class LinearDecider implements Decider {
   readonly findProcessMode: "off" | "strict" | "always";
   readonly #config: DecideConfig;
 
+  /** Errors: throws for sub-rules in a circle. */
   constructor(config: DecideConfig) {
+    const circle = checkCircles(config)[0];
+    if (circle !== undefined) throw new Error(`Cannot compile rules: ${circle.message}`);
     this.#config = config;
     this.rules = config.rules.map(ruleInfo);
     this.findProcessMode = config.findProcessMode;

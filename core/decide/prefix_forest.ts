@@ -144,61 +144,47 @@ function sortIpv6(prefixes: readonly IpPrefix[]): Sorted {
   return { family: new Family(4, Uint32Array.from(words), Uint8Array.from(bits)), nodes };
 }
 
-/** All prefixes with the numbers of the entries that have them; an entry's number is its place in the list. */
+/** All prefixes with the places of the rules that have them. */
 export class PrefixForest {
   readonly #ipv4: Family;
   readonly #ipv6: Family;
-  /** The first entry of each node, and after each entry the next of the same node, or -1. */
+  /** By node: the lowest place of a rule whose prefix holds the node's addresses. */
   readonly #first4: Int32Array;
   readonly #first6: Int32Array;
-  readonly #next: Int32Array;
 
-  constructor(prefixes: readonly IpPrefix[]) {
-    const places4: number[] = [];
-    const places6: number[] = [];
-    prefixes.forEach((prefix, i) => (prefix.address.version === 4 ? places4 : places6).push(i));
-    const sorted4 = sortIpv4(places4.map((i) => prefixes[i]!));
-    const sorted6 = sortIpv6(places6.map((i) => prefixes[i]!));
+  /** `places[i]` is the place of the rule with `prefixes[i]`. */
+  constructor(prefixes: readonly IpPrefix[], places: ArrayLike<number>) {
+    const indexes4: number[] = [];
+    const indexes6: number[] = [];
+    prefixes.forEach((prefix, i) => (prefix.address.version === 4 ? indexes4 : indexes6).push(i));
+    const sorted4 = sortIpv4(indexes4.map((i) => prefixes[i]!));
+    const sorted6 = sortIpv6(indexes6.map((i) => prefixes[i]!));
     this.#ipv4 = sorted4.family;
     this.#ipv6 = sorted6.family;
-    this.#next = new Int32Array(prefixes.length).fill(-1);
-    this.#first4 = this.#chain(sorted4, places4);
-    this.#first6 = this.#chain(sorted6, places6);
+    this.#first4 = lowestPlaces(sorted4, indexes4.map((i) => places[i]!));
+    this.#first6 = lowestPlaces(sorted6, indexes6.map((i) => places[i]!));
   }
 
-  /** How many different prefixes there are. */
-  get count(): number {
-    return this.#ipv4.count + this.#ipv6.count;
+  /** The lowest place of a rule whose prefix holds the address, or -1. */
+  first(ip: IpAddress): number {
+    const node = (ip.version === 4 ? this.#ipv4 : this.#ipv6).find(ip);
+    if (node < 0) return -1;
+    return ip.version === 4 ? this.#first4[node]! : this.#first6[node]!;
   }
+}
 
-  /** True when a prefix holds the address. */
-  has(ip: IpAddress): boolean {
-    return (ip.version === 4 ? this.#ipv4 : this.#ipv6).find(ip) >= 0;
+/** What holds a node's addresses is the node and everything around it; what is around comes before it in the order of nodes. */
+function lowestPlaces(sorted: Sorted, places: readonly number[]): Int32Array {
+  const lowest = new Int32Array(sorted.family.count).fill(0x7fffffff);
+  places.forEach((place, i) => {
+    const node = sorted.nodes[i]!;
+    lowest[node] = Math.min(lowest[node]!, place);
+  });
+  for (let node = 0; node < lowest.length; node++) {
+    const around = sorted.family.parent(node);
+    if (around >= 0) lowest[node] = Math.min(lowest[node]!, lowest[around]!);
   }
-
-  /** The first entry from `from` on whose prefix holds the address, or -1. */
-  firstFrom(ip: IpAddress, from: number): number {
-    const family = ip.version === 4 ? this.#ipv4 : this.#ipv6;
-    const first = ip.version === 4 ? this.#first4 : this.#first6;
-    let best = -1;
-    for (let node = family.find(ip); node >= 0; node = family.parent(node)) {
-      let entry = first[node]!;
-      while (entry >= 0 && entry < from) entry = this.#next[entry]!;
-      if (entry >= 0 && (best < 0 || entry < best)) best = entry;
-    }
-    return best;
-  }
-
-  /** Links the entries of each node, from the last to the first. */
-  #chain(sorted: Sorted, places: readonly number[]): Int32Array {
-    const first = new Int32Array(sorted.family.count).fill(-1);
-    for (let i = places.length - 1; i >= 0; i--) {
-      const node = sorted.nodes[i]!;
-      this.#next[places[i]!] = first[node]!;
-      first[node] = places[i]!;
-    }
-    return first;
-  }
+  return lowest;
 }
 
 /** A set of addresses made of prefixes. */
@@ -208,10 +194,10 @@ export class PrefixSet implements AddressSet {
 
   constructor(prefixes: readonly IpPrefix[]) {
     this.count = prefixes.length;
-    this.#forest = new PrefixForest(prefixes);
+    this.#forest = new PrefixForest(prefixes, new Int32Array(prefixes.length));
   }
 
   has(ip: IpAddress): boolean {
-    return this.#forest.has(ip);
+    return this.#forest.first(ip) >= 0;
   }
 }

@@ -34,25 +34,23 @@ export function createHelloFacts(): HelloFacts {
 /**
  * Reads a ClientHello, of which the first `length` bytes are there; what lies beyond is not looked at.
  * A message that ends early or contradicts itself gives what stood before.
- * Shape: true when the extensions were walked to their end.
  */
-export function readClientHello(view: DataView, at: number, length: number, dtls: boolean, out: HelloFacts): boolean {
+export function readClientHello(view: DataView, at: number, length: number, dtls: boolean, out: HelloFacts): void {
   out.nameAt = -1;
   out.nameLength = 0;
   out.ech = false;
   let next = HANDSHAKE_HEADER_BYTES + VERSION_AND_RANDOM_BYTES;
-  if (next + 1 > length) return false;
+  if (next + 1 > length) return;
   next += 1 + view.getUint8(at + next);
   if (dtls) {
-    if (next + 1 > length) return false;
+    if (next + 1 > length) return;
     next += 1 + view.getUint8(at + next);
   }
-  if (next + 2 > length) return false;
+  if (next + 2 > length) return;
   next += 2 + view.getUint16(at + next);
-  if (next + 1 > length) return false;
+  if (next + 1 > length) return;
   next += 1 + view.getUint8(at + next);
-  if (next === length) return true;
-  if (next + 2 > length) return false;
+  if (next + 2 > length) return;
   const end = next + 2 + view.getUint16(at + next);
   next += 2;
   while (next + 4 <= end && next + 4 <= length) {
@@ -64,7 +62,6 @@ export function readClientHello(view: DataView, at: number, length: number, dtls
     else if (type === EXTENSION_ECH && there > 0 && view.getUint8(at + next) === ECH_TYPE_OUTER) out.ech = true;
     next += size;
   }
-  return next === end && end <= length;
 }
 
 /** Finds the first host name in a server_name list. */

@@ -56,7 +56,7 @@ const TINYPROXY = `Port 8888\nListen 203.0.113.128\nTimeout 10\nMaxClients 5\nLo
 
 const INTERNET_ADDRESSES = [
   ..."53 10 20 30 40".split(" ").map((last) => `198.51.100.${last}/32`),
-  ..."22 66 70 77 80 128 129".split(" ").map((last) => `203.0.113.${last}/32`),
+  ..."22 66 70 77 80 99 128 129".split(" ").map((last) => `203.0.113.${last}/32`),
   "2001:db8:2::10/128",
   "2001:db8:2::80/128",
 ];
@@ -188,6 +188,8 @@ async function talk(owners: Owners): Promise<void> {
   await curl(50112, "https://intranet.example.com:8443/");
   await curl(50113, "http://intranet.example.com/");
   await curl(50114, "http://v6.example.org/");
+  await curl(50116, "http://203.0.113.99/api.json");
+  await owners.run(0, "dig -p 5353 +tries=1 +time=1 @224.0.0.251 printer.local A");
   await owners.run(0, "ping -c 2 -i 0.2 www.example.com -4");
   await owners.run(0, "ping -c 1 -6 v6.example.org");
   await owners.run(0, "dig +tcp +tries=1 +time=1 @198.51.100.53 www.example.com A");
@@ -197,6 +199,7 @@ async function talk(owners: Owners): Promise<void> {
 /** Writes the packets that tcpdump took again, each with its direction and its process. */
 async function convert(raw: string, output: string, owners: Owners): Promise<number> {
   using file = await Deno.open(output, { write: true, create: true, truncate: true });
+  const ports = new PortFinder();
   const missing = new Set(owners.byPort.keys());
   const writer = new PcapngWriter((bytes) => {
     for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
@@ -211,7 +214,7 @@ async function convert(raw: string, output: string, owners: Owners): Promise<num
     const { data, timestampUs, timestampNsRest, originalLength } = record;
     const mac = [...data.subarray(6, 12)].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
     const outbound = mac === CLIENT_MAC;
-    const port = localPort(data, outbound);
+    const port = ports.find(data, outbound);
     missing.delete(port);
     const direction = outbound ? 2 : 1;
     const process = owners.byPort.get(port);
@@ -224,16 +227,25 @@ async function convert(raw: string, output: string, owners: Owners): Promise<num
   return reader.packets;
 }
 
-/** The client's port in an Ethernet frame; 0 when it has none, as in a later fragment. */
-function localPort(frame: Uint8Array, outbound: boolean): number {
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-  const type = view.getUint16(12);
-  if (type !== 0x0800 && type !== 0x86dd) return 0;
-  const protocol = view.getUint8(type === 0x0800 ? 23 : 20);
-  if (protocol !== 6 && protocol !== 17) return 0;
-  if (type === 0x0800 && (view.getUint16(20) & 0x1fff) !== 0) return 0;
-  const transport = type === 0x0800 ? 14 + (view.getUint8(14) & 15) * 4 : 54;
-  return view.getUint16(transport + (outbound ? 0 : 2));
+/** Finds the client's port in Ethernet frames. A later fragment has none of its own: it gets that of the first one. */
+class PortFinder {
+  #byFragmentId: Map<number, number> = new Map();
+
+  /** 0 when the frame carries neither TCP nor UDP. */
+  find(frame: Uint8Array, outbound: boolean): number {
+    const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+    const type = view.getUint16(12);
+    if (type !== 0x0800 && type !== 0x86dd) return 0;
+    const protocol = view.getUint8(type === 0x0800 ? 23 : 20);
+    if (protocol !== 6 && protocol !== 17) return 0;
+    const fragment = type === 0x0800 ? view.getUint16(20) & 0x3fff : 0;
+    const id = view.getUint16(18);
+    if ((fragment & 0x1fff) !== 0) return this.#byFragmentId.get(id) ?? 0;
+    const transport = type === 0x0800 ? 14 + (view.getUint8(14) & 15) * 4 : 54;
+    const port = view.getUint16(transport + (outbound ? 0 : 2));
+    if (fragment !== 0) this.#byFragmentId.set(id, port);
+    return port;
+  }
 }
 
 /** Records one conversation. */

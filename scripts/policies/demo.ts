@@ -5,7 +5,7 @@ export default definePolicy({
   // Tried before the rules of the configuration.
   rules: (r) => [
     r.processName("updater.exe").direct(),
-    r.and(r.domainSuffix("example.net"), r.network("udp")).drop(),
+    r.and(r.network("tcp"), r.dstPort(9418)).via("Work"),
   ],
 
   // Asked once for each flow; no answer means that the rules decide.

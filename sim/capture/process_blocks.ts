@@ -5,8 +5,9 @@
  *
  * ## weir's recorder
  *
- * `weir record` and `weir replay --out` write Apple's form with two options more: readers that know it show the process, and all others pass
- * over it, while Wireshark before 4.6 counts every custom block as a packet. Before the first packet of a process stands its block, in the section's byte order:
+ * `weir record` and `weir replay --out` write Apple's form with two options more: readers that know it show the process, and others pass
+ * over it, while custom blocks are counted as packets by some (Wireshark 4.0). Before the first packet of a process stands its block, in
+ * the section's byte order:
  *
  *        0  block type 0x80000001
  *        4  block total length
@@ -24,7 +25,7 @@
  * on whose behalf the owner acts, and 0x8002 the service class. The owner is the process of a packet, as a lookup on the live machine would
  * find it; 0x8003 serves when it is alone.
  *
- * Wireshark (4.6 and later) has process information entries in custom blocks of its enterprise number, all little-endian from offset 12 on:
+ * Recent versions of Wireshark have process information entries in custom blocks of its enterprise number, all little-endian from offset 12 on:
  *
  *        0  block type 0x00000bad
  *        4  block total length

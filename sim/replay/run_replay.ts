@@ -2,6 +2,7 @@
 import type { Command, Event, PolicyVerdict, ProcessOwner } from "../../core/act/command.ts";
 import { invariant } from "../../core/base/invariant.ts";
 import { addMicros, type Micros, micros } from "../../core/base/micros.ts";
+import type { NamePolicy } from "../../core/classify/classifier.ts";
 import type { FlowFacts } from "../../core/classify/facts.ts";
 import { Lookup } from "../../core/classify/facts.ts";
 import type { InitialCrypto, SniffOptions } from "../../core/classify/sniffer.ts";
@@ -9,7 +10,7 @@ import type { ReplayCapture, ReplayResult } from "../../core/cli/replay_result.t
 import type { Decider } from "../../core/decide/decider.ts";
 import { Engine } from "../../core/engine.ts";
 import type { Verify } from "../../core/parse/parse.ts";
-import type { CaptureReader } from "../capture/open.ts";
+import { CaptureError, type CaptureReader } from "../capture/open.ts";
 import type { CaptureRecord, ProcessFact } from "../capture/record.ts";
 import { LINKTYPE } from "../capture/link_types.ts";
 import { type ByteSink, PcapngWriter } from "../capture/write.ts";
@@ -21,13 +22,20 @@ import { ResultBuilder } from "./result_builder.ts";
 /** Asks a policy about a flow; undefined leaves the decision to the rules. Never rejects. */
 export type PolicyAsk = (facts: FlowFacts) => Promise<PolicyVerdict | undefined>;
 
+/** A capture that can be opened. */
+export interface ReplaySource {
+  readonly path: string;
+  /** Errors: `CaptureError` when the file is no capture. */
+  open(): Promise<CaptureReader>;
+}
+
 /** All that a replay is made of. */
 export interface ReplayWorld {
-  /** Opens the captures one after the other. */
-  readonly captures: readonly (() => Promise<CaptureReader>)[];
+  /** Opened one after the other. */
+  readonly captures: readonly ReplaySource[];
   readonly decider: Decider;
   readonly sniff: SniffOptions;
-  readonly preferSniffed: boolean;
+  readonly names: NamePolicy;
   readonly crypto: InitialCrypto;
   readonly policy: PolicyAsk | undefined;
   readonly processes: ProcessTable | undefined;
@@ -43,6 +51,16 @@ export interface ReplayWorld {
 
 function ownerOf(fact: ProcessFact): ProcessOwner {
   return { name: fact.name, path: fact.path, processId: fact.pid, user: fact.user, uid: fact.uid };
+}
+
+async function indexSource(source: ReplaySource, index: ProcessIndex): Promise<void> {
+  try {
+    using reader = await source.open();
+    await indexProcesses(reader, index);
+  } catch (error) {
+    // That the file is no capture is said where it is replayed.
+    if (!(error instanceof CaptureError)) throw error;
+  }
 }
 
 /** One run: an engine, its adapter and its virtual clock. */
@@ -77,7 +95,7 @@ class ReplayRun {
       classify: {
         type: world.mode === "tun" ? "Tun" : "Redir",
         sniff: world.sniff,
-        preferSniffed: world.preferSniffed,
+        names: world.names,
         crypto: world.crypto,
         secret: world.seed,
       },
@@ -89,21 +107,25 @@ class ReplayRun {
 
   async run(): Promise<ReplayResult> {
     const captures: ReplayCapture[] = [];
-    for (const open of this.#world.captures) {
-      using reader = await open();
-      await this.#replayCapture(reader);
-      captures.push({
-        file: reader.path,
-        format: reader.format,
-        linkTypes: [...reader.linkTypes],
-        packets: reader.packets,
-        bytes: reader.bytes,
-        error: reader.error === null ? null : { message: reader.error.message, offset: reader.error.offset },
-      });
-    }
+    for (const source of this.#world.captures) captures.push(await this.#replaySource(source));
     await this.#finish();
     this.#writer?.flush();
     return this.#builder.build(captures, this.#engine.counters);
+  }
+
+  /** A file that is no capture does not take the others with it. */
+  async #replaySource(source: ReplaySource): Promise<ReplayCapture> {
+    const file = source.path;
+    try {
+      using reader = await source.open();
+      await this.#replayCapture(reader);
+      const { format, packets, bytes } = reader;
+      const error = reader.error === null ? null : { message: reader.error.message, offset: reader.error.offset };
+      return { file, format, linkTypes: [...reader.linkTypes], packets, bytes, error };
+    } catch (error) {
+      if (!(error instanceof CaptureError)) throw error;
+      return { file, format: null, linkTypes: [], packets: 0, bytes: 0, error: { message: error.message, offset: 0 } };
+    }
   }
 
   async #replayCapture(reader: CaptureReader): Promise<void> {
@@ -176,10 +198,7 @@ class ReplayRun {
   async #findOwner(facts: FlowFacts): Promise<ProcessOwner | undefined> {
     if (this.#processIndex === undefined) {
       this.#processIndex = new ProcessIndex();
-      for (const open of this.#world.captures) {
-        using reader = await open();
-        await indexProcesses(reader, this.#processIndex);
-      }
+      for (const source of this.#world.captures) await indexSource(source, this.#processIndex);
     }
     const { network, sourceIp, sourcePort, destinationIp, destinationPort } = facts;
     if (sourceIp === undefined || destinationIp === undefined) return undefined;
@@ -224,11 +243,7 @@ class ReplayRun {
   };
 }
 
-/**
- * Replays captures through the whole pipeline.
- *
- * Errors: what opening a capture throws; a capture that is damaged further on is in the result, with all that came before.
- */
+/** Replays captures through the whole pipeline. A file that is damaged or no capture is in the result, with all that came before. */
 export function runReplay(world: ReplayWorld): Promise<ReplayResult> {
   return new ReplayRun(world).run();
 }

@@ -23,7 +23,7 @@ Deno.test("demo.ts duplicates the game's datagrams and asks the rules about the 
   assertEquals(demo.onConnection?.(flow({ process: "game.exe", network: "tcp" })), undefined);
   assertEquals(lines(demo), [
     "PROCESS-NAME,updater.exe,DIRECT",
-    "AND,((DOMAIN-SUFFIX,example.net),(NETWORK,udp)),REJECT-DROP",
+    "AND,((NETWORK,tcp),(DST-PORT,9418)),Work",
   ]);
 });
 

@@ -119,7 +119,13 @@ export class EngineWorld {
   now: Micros = micros(0);
 
   constructor(
-    options: { kind?: "tun" | "divert"; hasPolicy?: boolean; preferSniffed?: boolean; verify?: Verify } = {},
+    options: {
+      kind?: "tun" | "divert";
+      hasPolicy?: boolean;
+      preferSniffed?: boolean;
+      unwanted?: string;
+      verify?: Verify;
+    } = {},
   ) {
     this.adapter = new ListAdapter(options.kind ?? "tun");
     this.engine = new Engine({
@@ -128,7 +134,11 @@ export class EngineWorld {
       classify: {
         type: "Tun",
         sniff: createSniffOptions(),
-        preferSniffed: options.preferSniffed ?? true,
+        names: {
+          wantsSniff: () => true,
+          prefersSniffed: () => options.preferSniffed ?? true,
+          accepts: (host) => host !== options.unwanted,
+        },
         crypto: createQuicCrypto(),
         secret: 1,
       },

@@ -30,6 +30,7 @@ const WORDS: ReadonlyMap<string, string> = new Map([
   ["deviceFull", "the device took no more packets"],
   ["ruleReject", "rejected by a rule or the policy"],
   ["ruleDrop", "dropped by a rule or the policy"],
+  ["flowEnded", "still waiting when its flow ended"],
   ["mobilityBadChecksum", "IPv6 mobility header checksum is wrong"],
 ]);
 

@@ -130,9 +130,11 @@ export function counterSection(counters: ReplayCounters): Markup {
 export function captureSection(captures: readonly ReplayCapture[]): Markup | undefined {
   if (captures.length === 0) return undefined;
   const rows = captures.slice(0, REPORT_CAPTURES_MAX).map((capture) =>
-    markup`<tr><th scope="row">${capture.file}</th><td class="text">${capture.format}</td><td class="text">${
-      capture.linkTypes.join(", ")
-    }</td><td>${formatCount(capture.packets)}</td><td>${formatBytes(capture.bytes)}</td><td class="text">${
+    markup`<tr><th scope="row">${capture.file}</th><td class="text">${
+      capture.format ?? "no capture"
+    }</td><td class="text">${capture.linkTypes.join(", ")}</td><td>${formatCount(capture.packets)}</td><td>${
+      formatBytes(capture.bytes)
+    }</td><td class="text">${
       capture.error === null ? "read to its end" : `stopped at byte ${formatCount(capture.error.offset)}`
     }</td></tr>`
   );

@@ -107,7 +107,7 @@ export function captureLines(captures: readonly ReplayCapture[], room: number, p
     : [...failed, ...captures.filter(({ error }) => error === null)].slice(0, CAPTURE_ROWS_MAX);
   const cells = shown.map((capture) => [
     visible(capture.file),
-    visible(capture.format),
+    visible(capture.format ?? "no capture"),
     capture.linkTypes.map(visible).join(", "),
     formatCount(capture.packets),
     formatBytes(capture.bytes),

@@ -12,8 +12,16 @@ export function widthOf(text: string): number {
   return stringWidth(text);
 }
 
+/** A character wider than this is none that anybody writes: it is cut between its code points. Units: cells. */
+const CHARACTER_CELLS_MAX = 4;
+
 function graphemes(text: string): string[] {
-  return Array.from(SEGMENTER.segment(text), (each) => each.segment);
+  const characters: string[] = [];
+  for (const { segment } of SEGMENTER.segment(text)) {
+    if (segment.length > CHARACTER_CELLS_MAX && widthOf(segment) > CHARACTER_CELLS_MAX) characters.push(...segment);
+    else characters.push(segment);
+  }
+  return characters;
 }
 
 /** As many leading characters as fit into `cells`. */

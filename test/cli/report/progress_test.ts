@@ -24,7 +24,7 @@ Deno.test("Progress writes nothing when the work is short", () => {
 });
 
 Deno.test("Progress draws a bar when the work is long, and wipes it away", () => {
-  const { io, writes } = recorder(true);
+  const { io, writes } = recorder(true, 100);
   const progress = new Progress(io, 2_000_000_000, 0);
   progress.update(500_000_000, 1_234_567, 1000);
   progress.update(500_000_001, 1_234_567, 1050); // too soon to draw again
@@ -33,7 +33,7 @@ Deno.test("Progress draws a bar when the work is long, and wipes it away", () =>
   progress.done();
   progress.update(2_000_000_000, 5_000_000, 9000); // after the end
   assertEquals(writes, [
-    "\r▕██████                  ▏    25 %  500 MB of 2.00 GB  3.00 s left  1,234,567 packets\x1b[K",
+    "\r▕██████                  ▏    25 %  500 MB of 2.00 GB  3.00 s left  1,234,567 packets  500 MB/s\x1b[K",
     "\r▕████████████████████████▏   100 %  2.00 GB of 2.00 GB  5,000,000 packets  500 MB/s\x1b[K",
     "\r\x1b[K",
   ]);
