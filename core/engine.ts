@@ -62,6 +62,7 @@ const STAGE_OF: { readonly [kind in Event["kind"]]: Stage } = {
 
 /** The earliest deadline of a map whose deadlines ascend. */
 function firstDeadline(waits: ReadonlyMap<FlowIndex, Micros>): Micros {
+  if (waits.size === 0) return NEVER;
   for (const deadline of waits.values()) return deadline;
   return NEVER;
 }

@@ -18,7 +18,8 @@ export function nameOf(node: Node): string {
   if (parent === undefined) return "";
   const holder = parent as { id?: Node; key?: Node };
   const label = holder.id ?? holder.key;
-  if (label?.type === "Identifier" || label?.type === "PrivateIdentifier") return label.name;
+  if (label?.type === "PrivateIdentifier") return `#${label.name}`;
+  if (label?.type === "Identifier") return label.name;
   return "";
 }
 

@@ -302,6 +302,12 @@ export const GEO_POINTER_COUNT_MAX = 1_000;
 /** Domains in one code of the site database; the largest public one has 120,000. */
 export const GEOSITE_DOMAIN_COUNT_MAX = 4_000_000;
 
+/** Parts of names in one code, which are tried one by one; public lists have under 300. */
+export const GEOSITE_KEYWORD_COUNT_MAX = 4_096;
+
+/** Regular expressions in one code, which are tried one by one; public lists have under 300. */
+export const GEOSITE_PATTERN_COUNT_MAX = 1_024;
+
 /** Addresses of one name that are taken from a resolver; an answer with more is not believed. */
 export const RESOLVED_ADDRESS_COUNT_MAX = 256;
 
@@ -327,3 +333,6 @@ export const REPORT_CAPTURES_MAX = 500;
 
 /** Flows of a capture whose process is remembered. */
 export const PROCESS_INDEX_COUNT_MAX = 262_144;
+
+/** Addresses that are remembered to tell outbound from inbound in a capture that does not say. */
+export const FILTER_PEER_COUNT_MAX = 65_536;

@@ -94,12 +94,7 @@ export class StreamSniffer {
     this.#beginKnown = true;
     this.#beginSure = true;
     this.#beginSeq = seq;
-    const prefix = this.#prefix;
-    if (prefix === undefined) return;
-    const early = -prefix.offsetOf(seq);
-    if (early === 0) return;
-    if (early > 0 && early < STREAM_PREFIX_BYTES_MAX && prefix.prepend(early)) this.#forgetWalks();
-    else this.#restart();
+    if (this.#prefix !== undefined && this.#prefix.offsetOf(seq) !== 0) this.#restart();
   }
 
   /** Adds a segment. Retransmissions, overlaps, holes and any order are fine. */
@@ -120,11 +115,6 @@ export class StreamSniffer {
       this.#prefix = prefix;
       prefix.addSegment(seq, view, at, length);
       return prefix.overflowed ? this.#overflow(prefix) : SniffState.Pending;
-    }
-    const early = -prefix.offsetOf(seq);
-    if (early > 0 && !this.#beginSure && early < STREAM_PREFIX_BYTES_MAX && prefix.prepend(early)) {
-      this.#beginSeq = seq;
-      this.#forgetWalks();
     }
     const before = prefix.readable;
     prefix.addSegment(seq, view, at, length);
@@ -158,16 +148,12 @@ export class StreamSniffer {
     return this.finish(full ? SniffReason.MemoryFull : SniffReason.TooLong);
   }
 
-  #forgetWalks(): void {
-    this.#kind = Kind.Unknown;
-    this.#hello = undefined;
-    this.#head = undefined;
-  }
-
   #restart(): void {
     this.#prefix?.dispose();
     this.#prefix = undefined;
-    this.#forgetWalks();
+    this.#kind = Kind.Unknown;
+    this.#hello = undefined;
+    this.#head = undefined;
   }
 
   #read(view: DataView, at: number, length: number): SniffState {

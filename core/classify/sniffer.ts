@@ -127,23 +127,32 @@ export class FlowSniffer {
   /** A TCP segment with payload, in any order. */
   tcpSegment(fromClient: boolean, seq: number, view: DataView, at: number, length: number): SniffState {
     if (this.#state !== SniffState.Pending || length <= 0 || !this.#isTcp) return this.#state;
-    if (++this.#packetCount > SNIFF_SEGMENTS_MAX) return this.#finish(SniffReason.TooManyPackets);
+    if (++this.#packetCount > SNIFF_SEGMENTS_MAX) this.#finish(SniffReason.TooManyPackets);
+    else this.#readSegment(fromClient, seq, view, at, length);
+    return this.#release();
+  }
+
+  #readSegment(fromClient: boolean, seq: number, view: DataView, at: number, length: number): void {
     const padding = isPadding(view, at, length);
     if (fromClient) {
       const client = this.#client ??= createStreamSniffer(this.#choice, this.#options, this.#out);
-      if (padding && client.isBeginning(seq)) return this.#state;
+      if (padding && client.isBeginning(seq)) return;
       if (this.#responseFrom === Side.Client) this.#countServer();
       else this.#settle(client.segment(seq, view, at, length), Side.Client);
     } else if (!padding) {
       this.#serverSegment(seq, view, at, length);
     }
-    return this.#state;
   }
 
   /** A UDP datagram. */
   udpDatagram(fromClient: boolean, view: DataView, at: number, length: number): SniffState {
     if (this.#state !== SniffState.Pending || length <= 0 || this.#isTcp) return this.#state;
-    if (++this.#packetCount > SNIFF_DATAGRAMS_MAX) return this.#finish(SniffReason.TooManyPackets);
+    if (++this.#packetCount > SNIFF_DATAGRAMS_MAX) this.#finish(SniffReason.TooManyPackets);
+    else this.#readDatagram(fromClient, view, at, length);
+    return this.#release();
+  }
+
+  #readDatagram(fromClient: boolean, view: DataView, at: number, length: number): void {
     const client = this.#clientDatagrams ??= createDatagramSniffer(
       this.#choice,
       this.#crypto,
@@ -161,20 +170,30 @@ export class FlowSniffer {
       );
       if (server.datagram(view, at, length) === SniffState.Found) this.#state = SniffState.Found;
     }
-    return this.#state;
   }
 
   /** The flow is closing, or nobody waits any longer: decides with what is there. */
   finish(): SniffState {
-    return this.#state === SniffState.Pending ? this.#finish(SniffReason.Finished) : this.#state;
+    if (this.#state === SniffState.Pending) this.#finish(SniffReason.Finished);
+    return this.#release();
   }
 
-  /** Gives the memory back. What was found stays readable. */
+  /** Gives the memory back; what was found stays readable. A decided sniffer has given it back already. */
   dispose(): void {
+    if (this.#state === SniffState.Pending) {
+      this.#out.reason = SniffReason.Finished;
+      this.#state = SniffState.None;
+    }
+    this.#release();
+  }
+
+  #release(): SniffState {
+    if (this.#state === SniffState.Pending) return this.#state;
     this.#client?.dispose();
     this.#server?.dispose();
     this.#clientDatagrams?.dispose();
     this.#serverDatagrams?.dispose();
+    return this.#state;
   }
 
   /**
@@ -208,12 +227,11 @@ export class FlowSniffer {
     else this.#state = state;
   }
 
-  #finish(reason: SniffReason): SniffState {
+  #finish(reason: SniffReason): void {
     this.#out.reason = reason;
     let state = this.#finishOne(this.#client ?? this.#clientDatagrams, reason);
     if (state !== SniffState.Found) state = this.#finishOne(this.#server ?? this.#serverDatagrams, reason);
     this.#state = state;
-    return state;
   }
 
   #finishOne(sniffer: StreamSniffer | DatagramSniffer | undefined, reason: SniffReason): SniffState {

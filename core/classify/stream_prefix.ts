@@ -123,20 +123,6 @@ export class StreamPrefix {
     for (let i = 0; i < 2 * this.#rangeCount; i++) this.#ranges[i] = this.#ranges[i]! - count;
   }
 
-  /** Moves the beginning `count` bytes back, for an earlier piece that comes late. True when there was room. */
-  prepend(count: number): boolean {
-    const last = this.#rangeCount === 0 ? this.#readable : this.#ranges[2 * this.#rangeCount - 1]!;
-    if (count <= 0 || this.#rangeCount === STREAM_PREFIX_RANGES_MAX || !this.#grow(last + count)) return false;
-    for (let i = last - 1; i >= 0; i--) this.#view.setUint8(i + count, this.#view.getUint8(i));
-    for (let i = 2 * this.#rangeCount - 1; i >= 0; i--) this.#ranges[i + 2] = this.#ranges[i]! + count;
-    this.#ranges[0] = count;
-    this.#ranges[1] = this.#readable + count;
-    this.#rangeCount++;
-    this.#readable = 0;
-    this.#base = seqAdd(this.#base, -count);
-    return true;
-  }
-
   /** Adds bytes at an offset from the beginning. Overlaps, repetitions and holes are fine. */
   addAt(offset: number, view: DataView, at: number, length: number): void {
     let from = offset;

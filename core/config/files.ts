@@ -54,7 +54,7 @@ export async function readText(files: ConfigFiles, wish: FileWish, issues: Issue
   if (bytes === undefined) return undefined;
   const decoded = decodeUtf8(bytes);
   if ("text" in decoded) return new SourceText(wish.path, decoded.text);
-  const place = new SourceText(wish.path, decoded.before).place(decoded.before.length);
+  const place = new SourceText(wish.path, decoded.textBefore).place(decoded.textBefore.length);
   issues.error(place, `Cannot read ${wish.what}: found bytes that are not UTF-8, expected text in UTF-8`);
   return undefined;
 }

@@ -7,7 +7,6 @@ import {
   field,
   flag,
   integer,
-  list,
   type Located,
   located,
   mapOf,

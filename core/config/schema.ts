@@ -30,7 +30,8 @@ export type Reader<T> = (value: Value, at: Reading) => T | undefined;
 export interface Field<T> {
   readonly read: Reader<T>;
   readonly fallback: T;
-  readonly required: boolean;
+  /** `present`: an empty key means something and is read as well. */
+  readonly mode: "optional" | "required" | "present";
 }
 
 /** A value together with where it was written, for what can only be judged later. */
@@ -181,17 +182,22 @@ export const raw: Reader<Value> = (value) => value;
 
 /** A key that may be absent, with what it then means. */
 export function field<T>(read: Reader<T>, fallback: NoInfer<T>): Field<T> {
-  return { read, fallback, required: false };
+  return { read, fallback, mode: "optional" };
 }
 
 /** A key that may be absent and then stays undefined. */
 export function optional<T>(read: Reader<T>): Field<T | undefined> {
-  return { read, fallback: undefined, required: false };
+  return { read, fallback: undefined, mode: "optional" };
 }
 
 /** A key that must be there. What it reads is undefined when it is absent or wrong, which has then been reported. */
 export function required<T>(read: Reader<T>): Field<T | undefined> {
-  return { read, fallback: undefined, required: true };
+  return { read, fallback: undefined, mode: "required" };
+}
+
+/** A key that says something by being there, even if it is empty. */
+export function present<T>(read: Reader<T>): Field<T | undefined> {
+  return { read, fallback: undefined, mode: "present" };
 }
 
 /** A table with known keys. Never undefined for a table: keys that are absent or wrong have their fallback. */
@@ -200,10 +206,10 @@ export function record<S extends AnyShape>(shape: S, options: RecordOptions = {}
   return (value, at) => {
     if (value.kind !== "table") return expected("a table of keys and values", value, at, kindName(value));
     const result: Record<string, unknown> = {};
-    for (const [key, { read, fallback, required }] of fields) {
+    for (const [key, { read, fallback, mode }] of fields) {
       const given = value.entries.get(key)?.value;
-      const absent = given === undefined || isNothing(given);
-      if (absent && required) reportMissing(key, value, at);
+      const absent = given === undefined || (mode !== "present" && isNothing(given));
+      if (absent && mode === "required") reportMissing(key, value, at);
       result[camelCase(key)] = (absent ? undefined : read(given, within(at, key))) ?? fallback;
     }
     reportOthers(value, fields, options, at);
@@ -228,7 +234,7 @@ function reportOthers(table: TableValue, fields: ReadonlyMap<string, unknown>, o
   const unsupported = options.unsupported ?? {};
   const where = at.name === "" ? "" : ` in ${at.name}`;
   for (const [key, entry] of table.entries) {
-    if (fields.has(key) || known.includes(key)) continue;
+    if (fields.has(key) || known.includes(key) || entry.value.anchored) continue;
     const place = placeOfKey(table, entry);
     if (Object.hasOwn(unsupported, key)) {
       if (!isUnset(entry.value)) {

@@ -1,6 +1,18 @@
 /** The section `sniffer`: reading host names in a flow's own bytes. Source: mihomo config RawSniffer. */
-import { fallbacks, field, flag, list, located, optional, type Reader, record, type RecordOf } from "./schema.ts";
+import {
+  fallbacks,
+  field,
+  flag,
+  list,
+  located,
+  optional,
+  present,
+  type Reader,
+  record,
+  type RecordOf,
+} from "./schema.ts";
 import { addressPattern, namePattern, type PortRange, portRange } from "./texts.ts";
+import { isNothing } from "./yaml_tree.ts";
 
 /** A protocol that may be sniffed. */
 export type SniffedProtocol = "TLS" | "HTTP" | "QUIC";
@@ -13,11 +25,13 @@ export interface SniffedPorts {
 
 const STANDARD_PORT: Readonly<Record<SniffedProtocol, number>> = { TLS: 443, HTTP: 80, QUIC: 443 };
 
+const portsShape = { ports: field(list(portRange), []), "override-destination": optional(flag) };
+const readPorts = record(portsShape);
+
+/** A protocol that is named without saying more is sniffed at its standard port. */
 function sniffedPorts(protocol: SniffedProtocol): Reader<SniffedPorts> {
-  const shape = { ports: field(list(portRange), []), "override-destination": optional(flag) };
-  const read = record(shape);
   return (value, at) => {
-    const given = read(value, at);
+    const given = isNothing(value) ? fallbacks(portsShape) : readPorts(value, at);
     if (given === undefined) return undefined;
     const standard = STANDARD_PORT[protocol];
     return { ...given, ports: given.ports.length > 0 ? given.ports : [{ low: standard, high: standard }] };
@@ -25,9 +39,9 @@ function sniffedPorts(protocol: SniffedProtocol): Reader<SniffedPorts> {
 }
 
 const protocolsShape = {
-  TLS: optional(sniffedPorts("TLS")),
-  HTTP: optional(sniffedPorts("HTTP")),
-  QUIC: optional(sniffedPorts("QUIC")),
+  TLS: present(sniffedPorts("TLS")),
+  HTTP: present(sniffedPorts("HTTP")),
+  QUIC: present(sniffedPorts("QUIC")),
 };
 
 const snifferShape = {
@@ -46,7 +60,12 @@ const snifferShape = {
 export type SnifferSection = RecordOf<typeof snifferShape>;
 
 /** Reads the section `sniffer`. */
-export const snifferSection = record(snifferShape, { known: ["sniffing", "port-whitelist"] });
+export const snifferSection = record(snifferShape, {
+  unsupported: {
+    sniffing: 'no protocol is sniffed; expected "sniff" with TLS, HTTP or QUIC',
+    "port-whitelist": 'expected "ports" under sniff.TLS, sniff.HTTP or sniff.QUIC',
+  },
+});
 
 /** The section when the configuration does not have it. */
 export function defaultSnifferSection(): SnifferSection {

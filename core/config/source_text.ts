@@ -34,31 +34,32 @@ function lineStarts(text: string): number[] {
 
 /**
  * Decodes a file that must be UTF-8; a byte order mark is dropped.
- * Errors: the offset of the first byte that is not UTF-8, and what stands before it.
+ * Errors: the text before the first byte that is not UTF-8.
  */
-export function decodeUtf8(bytes: Uint8Array): { text: string } | { badByte: number; before: string } {
+export function decodeUtf8(bytes: Uint8Array): { text: string } | { textBefore: string } {
   try {
     return { text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
   } catch {
-    return firstBadByte(bytes);
+    return { textBefore: decodePrefix(bytes, longestGoodPrefix(bytes)) ?? "" };
   }
 }
 
-function firstBadByte(bytes: Uint8Array): { badByte: number; before: string } {
-  let low = 0; // everything before `low` decodes, or ends within a character that may still be completed
+/** Decodes the first bytes; a character that is cut in two at the end is left out. Errors: undefined for what is not UTF-8. */
+function decodePrefix(bytes: Uint8Array, length: number): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length), { stream: true });
+  } catch {
+    return undefined;
+  }
+}
+
+function longestGoodPrefix(bytes: Uint8Array): number {
+  let low = 0;
   let high = bytes.length;
-  const decodes = (end: number) => {
-    try {
-      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, end), { stream: true });
-      return true;
-    } catch {
-      return false;
-    }
-  };
   while (low < high) {
     const middle = (low + high + 1) >> 1;
-    if (decodes(middle)) low = middle;
+    if (decodePrefix(bytes, middle) !== undefined) low = middle;
     else high = middle - 1;
   }
-  return { badByte: low, before: new TextDecoder().decode(bytes.subarray(0, low), { stream: true }) };
+  return low;
 }

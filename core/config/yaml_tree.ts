@@ -12,21 +12,25 @@ import type { IssueList, Place } from "./issue.ts";
 import type { SourceText } from "./source_text.ts";
 import { syntaxMessage } from "./yaml_syntax.ts";
 
-/** A text, number, flag or nothing, as written. */
-export interface ScalarValue {
-  readonly kind: "scalar";
+/** What every value has. */
+interface Written {
   readonly source: SourceText;
   readonly offset: number;
+  /** True when it, or something in it, has an anchor: then it may be there for its aliases only. */
+  readonly anchored: boolean;
+}
+
+/** A text, number, flag or nothing, as written. */
+export interface ScalarValue extends Written {
+  readonly kind: "scalar";
   readonly text: string;
   /** How it is written; only a plain one can mean nothing, a flag or a number. */
   readonly style: "plain" | "single" | "double" | "block";
 }
 
 /** A YAML sequence. */
-export interface ListValue {
+export interface ListValue extends Written {
   readonly kind: "list";
-  readonly source: SourceText;
-  readonly offset: number;
   readonly items: readonly Value[];
 }
 
@@ -37,10 +41,8 @@ export interface TableEntry {
 }
 
 /** A YAML mapping with text keys, in the order of the file. */
-export interface TableValue {
+export interface TableValue extends Written {
   readonly kind: "table";
-  readonly source: SourceText;
-  readonly offset: number;
   readonly entries: ReadonlyMap<string, TableEntry>;
 }
 
@@ -87,7 +89,7 @@ export function readYaml(source: SourceText, issues: IssueList): Value | undefin
     issues.error(source.place(Math.min(error.pos[0], source.text.length)), syntaxMessage(error));
   }
   if (errors.length > 0) return undefined;
-  if (document.contents === null) return { kind: "table", source, offset: 0, entries: new Map() };
+  if (document.contents === null) return { kind: "table", source, offset: 0, anchored: false, entries: new Map() };
   return new TreeBuilder(source, issues).build(document.contents, 0, 0);
 }
 
@@ -111,8 +113,11 @@ class TreeBuilder {
     if (isAlias(node)) return this.#alias(node, at);
     const value = this.#unnamed(node, at, depth);
     const anchor = (node as { anchor?: string }).anchor;
-    if (anchor !== undefined) this.#anchors.set(anchor, value);
-    return value;
+    if (anchor === undefined) return value;
+    const named = { ...value, anchored: true };
+    this.#sizes.set(named, this.#sizes.get(value) ?? 1);
+    this.#anchors.set(anchor, named);
+    return named;
   }
 
   #unnamed(node: Node, at: number, depth: number): Value {
@@ -131,7 +136,8 @@ class TreeBuilder {
     }
     if (isSeq(node)) {
       const items = node.items.map((item) => this.build(item as Node | null, at, depth + 1));
-      return this.#counted({ kind: "list", source: this.#source, offset: at, items }, items);
+      const anchored = items.some((item) => item.anchored);
+      return this.#counted({ kind: "list", source: this.#source, offset: at, anchored, items }, items);
     }
     if (isMap(node)) return this.#table(node, at, depth);
     return this.#broken(at, "found a YAML node of unknown kind, expected a text, a list or a table");
@@ -162,7 +168,8 @@ class TreeBuilder {
         );}
     }
     const parts = Array.from(entries.values(), (entry) => entry.value);
-    return this.#counted({ kind: "table", source: this.#source, offset: at, entries }, parts);
+    const anchored = parts.some((part) => part.anchored);
+    return this.#counted({ kind: "table", source: this.#source, offset: at, anchored, entries }, parts);
   }
 
   #twice(key: string, offset: number, first: number): void {
@@ -178,7 +185,7 @@ class TreeBuilder {
   }
 
   #scalar(offset: number, text: string, style: ScalarValue["style"]): ScalarValue {
-    return { kind: "scalar", source: this.#source, offset, text, style };
+    return { kind: "scalar", source: this.#source, offset, anchored: false, text, style };
   }
 
   #broken(offset: number, message: string): Value {

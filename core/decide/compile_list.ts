@@ -1,7 +1,7 @@
 /** Builds compiled lists and conditions out of rules. */
 import type { IpPrefix } from "../base/ip_address.ts";
 import type { DecideConfig } from "./decide_config.ts";
-import { DomainSet, DomainTable } from "./domain_table.ts";
+import { APEX, BELOW, DomainSet, DomainTable } from "./domain_table.ts";
 import {
   AddressSetCondition,
   AndCondition,
@@ -39,35 +39,39 @@ import type { Target } from "./targets.ts";
 /** Gathers rules over names. */
 class HostIndexBuilder {
   readonly #table = new DomainTable();
-  #exact = new Int32Array(16).fill(NO_PLACE);
-  #suffix = new Int32Array(16).fill(NO_PLACE);
+  #places = new Int32Array(32).fill(NO_PLACE);
   #firstPlace = NO_PLACE;
 
-  add(name: string, suffix: boolean, place: number): void {
-    const id = this.#table.insert(name, 0, name.length);
-    if (id >= this.#exact.length) this.#grow();
-    const places = suffix ? this.#suffix : this.#exact;
-    places[id] = Math.min(places[id]!, place);
+  /** A rule over a name, or with `below` also over what is below it. */
+  add(name: string, below: boolean, place: number): void {
+    this.#put(this.#table.insert(name, 0, name.length), below ? APEX | BELOW : APEX, place);
+  }
+
+  /** A RULE-SET: every name of the set. */
+  addSet(set: DomainSet, place: number): void {
     this.#firstPlace = Math.min(this.#firstPlace, place);
+    for (let id = 0; id < set.table.size; id++) {
+      this.#put(this.#table.insertKeyOf(set.table, id), set.flagsOf(id), place);
+    }
   }
 
   build(): HostIndex | undefined {
     if (this.#firstPlace === NO_PLACE) return undefined;
     this.#table.trim();
-    const size = this.#table.size;
-    const exact = this.#exact.slice(0, size);
-    const suffix = this.#suffix.slice(0, size);
-    return { table: this.#table, exact, suffix, firstPlace: this.#firstPlace };
+    const places = this.#places.slice(0, this.#table.size * 2);
+    return { table: this.#table, places, firstPlace: this.#firstPlace };
   }
 
-  #grow(): void {
-    const grown = [this.#exact, this.#suffix].map((before) => {
-      const after = new Int32Array(before.length * 2).fill(NO_PLACE);
-      after.set(before);
-      return after;
-    });
-    this.#exact = grown[0]!;
-    this.#suffix = grown[1]!;
+  #put(id: number, flags: number, place: number): void {
+    if (id * 2 >= this.#places.length) {
+      const before = this.#places;
+      this.#places = new Int32Array(before.length * 2).fill(NO_PLACE);
+      this.#places.set(before);
+    }
+    const at = id * 2;
+    if ((flags & APEX) !== 0 && place < this.#places[at]!) this.#places[at] = place;
+    if ((flags & BELOW) !== 0 && place < this.#places[at + 1]!) this.#places[at + 1] = place;
+    if (place < this.#firstPlace) this.#firstPlace = place;
   }
 }
 
@@ -120,6 +124,7 @@ export class ListCompiler {
   /** Compiles a list. `outermost`: a hit decides, so a SUB-RULE whose target is no use must count as a miss. */
   list(rules: readonly Rule[], outermost: boolean): RuleList {
     const hosts = new HostIndexBuilder();
+    const providers = this.#mergedProviders(rules);
     const destinations = new PrefixIndexBuilder();
     const sources = new PrefixIndexBuilder();
     const processes = new ProcessIndexBuilder();
@@ -143,13 +148,20 @@ export class ListCompiler {
       else if (rule.type === "PROCESS-NAME") processes.add(rule.folded, false, place);
       else if (rule.type === "PROCESS-PATH") processes.add(rule.folded, true, place);
       else {
+        const condition = rule.type === "SUB-RULE"
+          ? this.#subRule(rule, outermost)
+          : providers !== undefined && this.#domainSet(rule) !== undefined
+          ? this.#wildOf(this.#domainSet(rule)!)
+          : this.condition(rule);
+        if (condition === undefined) continue;
         others.push(place);
-        conditions.push(rule.type === "SUB-RULE" ? this.#subRule(rule, outermost) : this.condition(rule));
+        conditions.push(condition);
         if (rule.type === "MATCH") break; // nothing after it can be reached
       }
     }
     return new RuleList({
       hosts: hosts.build(),
+      providers: providers?.build(),
       destinations: destinations.build(),
       sources: sources.build(),
       processes: processes.build(),
@@ -158,6 +170,28 @@ export class ListCompiler {
       targetIds,
       targets,
     });
+  }
+
+  /** The names that a RULE-SET stands for; undefined for any other rule. */
+  #domainSet(rule: Rule): DomainSet | undefined {
+    if (rule.type !== "RULE-SET") return undefined;
+    const provider = this.#config.providers.get(rule.payload);
+    return provider?.behavior === "domain" && provider.hosts instanceof DomainSet ? provider.hosts : undefined;
+  }
+
+  /** One table for the names of all RULE-SETs of a list, when there are several: a host is then looked up once, not in each. */
+  #mergedProviders(rules: readonly Rule[]): HostIndexBuilder | undefined {
+    const sets = rules.map((rule) => this.#domainSet(rule));
+    if (sets.filter((set) => set !== undefined).length < 2) return undefined;
+    const merged = new HostIndexBuilder();
+    sets.forEach((set, place) => set !== undefined && merged.addSet(set, place));
+    return merged;
+  }
+
+  /** What of a set is not in the merged table. */
+  #wildOf(set: DomainSet): Condition | undefined {
+    const wild = set.wild;
+    return wild === undefined ? undefined : new HostSetCondition(wild, false);
   }
 
   /** Compiles one rule into something that can be tested alone. */

@@ -2,7 +2,7 @@
 import type { FlowFacts } from "../classify/facts.ts";
 import { Lookup, ruleHost } from "../classify/facts.ts";
 import type { Decider } from "./decider.ts";
-import type { ExplainStep, PacketEffects, Verdict } from "./verdict.ts";
+import type { ExplainOutcome, ExplainStep, PacketEffects, Verdict } from "./verdict.ts";
 
 /** What a flow waits for. */
 export const Stage = { New: 0, Name: 1, Process: 2, Policy: 3, Resolve: 4, Decided: 5 } as const;
@@ -66,12 +66,32 @@ export class Deliberation {
   ): void {
     this.policyDone = true;
     this.effects = effects;
-    if (target === undefined || !decider.decideTarget(target, facts, this.verdict)) return;
+    if (target === undefined) return this.#notePolicy("", "mismatch", "the policy leaves the decision to the rules");
+    if (!decider.decideTarget(target, facts, this.verdict)) {
+      return this.#notePolicy(target, "targetMissing", "the target is missing, PASS, or cannot carry the flow");
+    }
+    this.#notePolicy(target, "matched", "the policy chose the target");
     this.verdict.rule = "Policy";
     this.verdict.rulePayload = "onConnection";
     this.verdict.ruleIndex = -1;
     this.verdict.effects = effects;
     this.stage = Stage.Decided;
+  }
+
+  #notePolicy(target: string, outcome: ExplainOutcome, why: string): void {
+    this.steps.push({ kind: "policy", type: "Policy", payload: "onConnection", target, outcome, why });
+  }
+
+  /** The whole explanation: what the policy said, then the rules' own steps with what their lookups cost. */
+  explain(facts: FlowFacts, decider: Decider): ExplainStep[] {
+    const policy = this.steps.filter((step) => step.kind === "policy");
+    if (this.verdict.rule === "Policy") return this.steps;
+    const lookups = this.steps.filter((step) => step.kind === "lookup");
+    const rules = decider.explain(facts).map((step) => {
+      const made = step.kind === "lookup" ? lookups.find((lookup) => lookup.type === step.type) : undefined;
+      return made?.costUs === undefined ? step : { ...step, costUs: made.costUs };
+    });
+    return [...policy, ...rules];
   }
 
   /** Keeps the name that the decision was made with. A name that comes later changes nothing any more. */

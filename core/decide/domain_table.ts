@@ -77,10 +77,15 @@ export class HostScan {
   }
 }
 
-/** Names to numbers 0, 1, 2, … in the order of their first insertion. */
+/** What a slot remembers of a hash, so that most probes need one byte only; never 0, which is an empty slot. */
+function tagOf(spreadHash: number): number {
+  return (spreadHash >>> 24) | 1;
+}
+
+/** Names to numbers 0, 1, 2, … in the order of their first insertion. Open addressing, at most half full. */
 export class DomainTable {
-  #slots = new Int32Array(16);
-  #hashes = new Int32Array(8);
+  #tags = new Uint8Array(16);
+  #ids = new Int32Array(16);
   /** Where each key ends in `#bytes`; it begins where the one before ends. */
   #ends = new Uint32Array(8);
   #bytes = new Uint8Array(256);
@@ -93,27 +98,32 @@ export class DomainTable {
 
   /** The number of the name `text[from…to)`, which must be ASCII; a new one when it is new. */
   insert(text: string, from: number, to: number): number {
-    let hash = HASH_START;
-    for (let i = to - 1; i >= from; i--) hash = hashStep(hash, text.charCodeAt(i));
-    const mask = this.#slots.length - 1;
-    let slot = spread(hash) & mask;
-    for (let id = this.#slots[slot]!; id !== 0; id = this.#slots[slot]!) {
-      if (this.#hashes[id - 1] === hash && this.#equalsText(id - 1, text, from, to)) return id - 1;
-      slot = (slot + 1) & mask;
-    }
-    this.#slots[slot] = this.#append(hash, text, from, to) + 1;
-    if (this.#size * 2 > this.#slots.length) this.#rehash(this.#slots.length * 2);
-    return this.#size - 1;
+    const begin = this.#begin(this.#size);
+    const length = to - from;
+    if (begin + length > this.#bytes.length) this.#growBytes(begin + length);
+    for (let i = 0; i < length; i++) this.#bytes[begin + i] = text.charCodeAt(from + i);
+    return this.#settle(begin, length);
+  }
+
+  /** As `insert`, for the name that has number `id` in another table. */
+  insertKeyOf(other: DomainTable, id: number): number {
+    const begin = this.#begin(this.#size);
+    const source = other.#begin(id);
+    const length = other.#ends[id]! - source;
+    if (begin + length > this.#bytes.length) this.#growBytes(begin + length);
+    for (let i = 0; i < length; i++) this.#bytes[begin + i] = other.#bytes[source + i]!;
+    return this.#settle(begin, length);
   }
 
   /** The number of suffix `k` of a host, or -1. */
   find(scan: HostScan, k: number): number {
-    const hash = scan.hashes[k]!;
-    const slots = this.#slots;
-    const mask = slots.length - 1;
-    let slot = spread(hash) & mask;
-    for (let id = slots[slot]!; id !== 0; id = slots[slot]!) {
-      if (this.#hashes[id - 1] === hash && this.#equalsScan(id - 1, scan, scan.starts[k]!)) return id - 1;
+    const hash = spread(scan.hashes[k]!);
+    const tags = this.#tags;
+    const mask = tags.length - 1;
+    const wanted = tagOf(hash);
+    let slot = hash & mask;
+    for (let tag = tags[slot]!; tag !== 0; tag = tags[slot]!) {
+      if (tag === wanted && this.#equalsScan(this.#ids[slot]!, scan, scan.starts[k]!)) return this.#ids[slot]!;
       slot = (slot + 1) & mask;
     }
     return -1;
@@ -121,19 +131,42 @@ export class DomainTable {
 
   /** Gives back the room that growing left over. */
   trim(): void {
-    this.#hashes = this.#hashes.slice(0, this.#size);
     this.#ends = this.#ends.slice(0, this.#size);
-    this.#bytes = this.#bytes.slice(0, this.#size === 0 ? 0 : this.#ends[this.#size - 1]!);
+    this.#bytes = this.#bytes.slice(0, this.#begin(this.#size));
   }
 
   #begin(id: number): number {
     return id === 0 ? 0 : this.#ends[id - 1]!;
   }
 
-  #equalsText(id: number, text: string, from: number, to: number): boolean {
-    const begin = this.#begin(id);
-    if (this.#ends[id]! - begin !== to - from) return false;
-    for (let i = 0; i < to - from; i++) if (this.#bytes[begin + i] !== text.charCodeAt(from + i)) return false;
+  /** Finds the name that was written behind the last key, or makes it the next key. */
+  #settle(begin: number, length: number): number {
+    const hash = this.#hash(begin, length);
+    const wanted = tagOf(hash);
+    const mask = this.#tags.length - 1;
+    let slot = hash & mask;
+    for (; this.#tags[slot] !== 0; slot = (slot + 1) & mask) {
+      const id = this.#ids[slot]!;
+      if (this.#tags[slot] === wanted && this.#equalsKey(id, begin, length)) return id;
+    }
+    if (this.#size === this.#ends.length) this.#growEnds();
+    this.#ends[this.#size] = begin + length;
+    this.#tags[slot] = wanted;
+    this.#ids[slot] = this.#size++;
+    if (this.#size * 2 > this.#tags.length) this.#rehash(this.#tags.length * 2);
+    return this.#size - 1;
+  }
+
+  #hash(begin: number, length: number): number {
+    let hash = HASH_START;
+    for (let i = begin + length - 1; i >= begin; i--) hash = hashStep(hash, this.#bytes[i]!);
+    return spread(hash);
+  }
+
+  #equalsKey(id: number, begin: number, length: number): boolean {
+    const other = this.#begin(id);
+    if (this.#ends[id]! - other !== length) return false;
+    for (let i = 0; i < length; i++) if (this.#bytes[other + i] !== this.#bytes[begin + i]) return false;
     return true;
   }
 
@@ -147,22 +180,7 @@ export class DomainTable {
     return true;
   }
 
-  #append(hash: number, text: string, from: number, to: number): number {
-    const id = this.#size++;
-    if (id >= this.#hashes.length) this.#growKeys();
-    const begin = this.#begin(id);
-    const end = begin + to - from;
-    if (end > this.#bytes.length) this.#growBytes(end);
-    for (let i = 0; i < to - from; i++) this.#bytes[begin + i] = text.charCodeAt(from + i);
-    this.#hashes[id] = hash;
-    this.#ends[id] = end;
-    return id;
-  }
-
-  #growKeys(): void {
-    const hashes = new Int32Array(this.#hashes.length * 2);
-    hashes.set(this.#hashes);
-    this.#hashes = hashes;
+  #growEnds(): void {
     const ends = new Uint32Array(this.#ends.length * 2);
     ends.set(this.#ends);
     this.#ends = ends;
@@ -175,18 +193,25 @@ export class DomainTable {
   }
 
   #rehash(slotCount: number): void {
-    const slots = new Int32Array(slotCount);
+    const tags = new Uint8Array(slotCount);
+    const ids = new Int32Array(slotCount);
     for (let id = 0; id < this.#size; id++) {
-      let slot = spread(this.#hashes[id]!) & (slotCount - 1);
-      while (slots[slot] !== 0) slot = (slot + 1) & (slotCount - 1);
-      slots[slot] = id + 1;
+      const begin = this.#begin(id);
+      const hash = this.#hash(begin, this.#ends[id]! - begin);
+      let slot = hash & (slotCount - 1);
+      while (tags[slot] !== 0) slot = (slot + 1) & (slotCount - 1);
+      tags[slot] = tagOf(hash);
+      ids[slot] = id;
     }
-    this.#slots = slots;
+    this.#tags = tags;
+    this.#ids = ids;
   }
 }
 
-const APEX = 1;
-const BELOW = 2;
+/** The name itself is in the set. */
+export const APEX = 1;
+/** What ends with a dot and the name is in the set. */
+export const BELOW = 2;
 const SCAN = new HostScan();
 
 /** A set of names with the wildcards of `domain_trie.ts`; that trie holds the few that have `*` in them, and is its oracle. */
@@ -231,6 +256,22 @@ export class DomainSet implements HostSet {
       if (id >= 0 && (this.#flags[id]! & (k === last ? APEX : BELOW)) !== 0) return true;
     }
     return this.#wild.size > 0 && this.#wild.find(scan.text) !== undefined;
+  }
+
+  /** The names without `*`. */
+  get table(): DomainTable {
+    return this.#table;
+  }
+
+  /** `APEX`, `BELOW` or both, of a name in `table`. */
+  flagsOf(id: number): number {
+    return this.#flags[id]!;
+  }
+
+  /** The names that are not in `table`; undefined when there are none. */
+  get wild(): HostSet | undefined {
+    if (this.#wild.size === 0) return undefined;
+    return { count: this.#wild.size, has: (host) => this.#wild.find(host) !== undefined };
   }
 
   /** Gives back the room that growing left over. */

@@ -15,11 +15,13 @@ import type { Target } from "./targets.ts";
 /** No rule stands there. */
 const NOWHERE = 0x7fffffff;
 
-/** Rules over names. `exact` and `suffix` hold, by the table's numbers, the first place of such a rule, or `NOWHERE`. */
+/**
+ * Rules over names. By the table's numbers there are two places, or `NOWHERE`: of the first rule that takes the name itself, and of
+ * the first that takes what ends with a dot and the name.
+ */
 export interface HostIndex {
   readonly table: DomainTable;
-  readonly exact: Int32Array;
-  readonly suffix: Int32Array;
+  readonly places: Int32Array;
   /** The first place of any of them. */
   readonly firstPlace: number;
 }
@@ -41,6 +43,8 @@ export interface ProcessIndex {
 /** What a compiled list is made of. Places count the rules of the list from 0. */
 export interface RuleListParts {
   readonly hosts: HostIndex | undefined;
+  /** The names of all domain providers that a RULE-SET of this list asks for, if there are several. */
+  readonly providers: HostIndex | undefined;
   readonly destinations: PrefixIndex | undefined;
   readonly sources: PrefixIndex | undefined;
   readonly processes: ProcessIndex | undefined;
@@ -88,6 +92,10 @@ export class RuleList {
       if (context.nameComing) needs |= Answer.Name;
       else if (this.#host(parts.hosts, context) !== NOWHERE) return Answer.Yes;
     }
+    if (parts.providers !== undefined) {
+      if (context.nameComing) needs |= Answer.Name;
+      else if (this.#providers(parts.providers, context) !== NOWHERE) return Answer.Yes;
+    }
     const destination = this.#address(parts.destinations, false, context);
     if (destination !== NOWHERE && this.#answer === Answer.Yes) return Answer.Yes;
     if (destination !== NOWHERE) needs |= this.#answer;
@@ -118,6 +126,13 @@ export class RuleList {
     if (parts.hosts !== undefined) {
       best = context.nameComing ? parts.hosts.firstPlace : this.#host(parts.hosts, context);
       bestAnswer = context.nameComing ? Answer.Name : Answer.Yes;
+    }
+    if (parts.providers !== undefined) {
+      const place = context.nameComing ? parts.providers.firstPlace : this.#providers(parts.providers, context);
+      if (place < best) {
+        best = place;
+        bestAnswer = context.nameComing ? Answer.Name : Answer.Yes;
+      }
     }
     if (parts.destinations !== undefined) {
       const place = this.#address(parts.destinations, false, context);
@@ -151,13 +166,15 @@ export class RuleList {
     for (let k = 0; k <= last; k++) {
       const id = index.table.find(scan, k);
       if (id < 0) continue;
-      const suffix = index.suffix[id]!;
-      if (suffix < best) best = suffix;
-      if (k < last) continue;
-      const exact = index.exact[id]!;
-      if (exact < best) best = exact;
+      const place = index.places[k === last ? id * 2 : id * 2 + 1]!;
+      if (place < best) best = place;
     }
     return best;
+  }
+
+  /** Names of providers match only what is a name. */
+  #providers(index: HostIndex, context: MatchContext): number {
+    return context.scan.wellFormed ? this.#host(index, context) : NOWHERE;
   }
 
   /** Leaves `Yes` or the need in `#answer`. */

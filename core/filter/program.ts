@@ -99,32 +99,31 @@ function load(bytes: Uint8Array, at: number, width: number): number {
   return width === 2 ? half : (half << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }
 
-/** An indexed read from the packet or its payload: −1 when the index is outside, else an unsigned 32-bit number. */
-function loadData(code: Int32Array, pc: number, view: PacketView): number {
+/** Where an indexed read begins: −1 when any of it is outside the packet or its payload. */
+function locateData(code: Int32Array, pc: number, view: PacketView): number {
   const whole = code[pc + HEADER_AT] === HEADER.none;
   const low = whole ? view.start : view.payload;
   const high = low + (whole ? view.length : view.payloadLength);
   const index = code[pc + OFFSET]!;
   const at = index < 0 ? high + index : low + index;
-  const width = code[pc + WIDTH]!;
-  return at < low || at > high - width ? -1 : load(view.bytes, at, width) >>> 0;
+  return at < low || at > high - code[pc + WIDTH]! ? -1 : at;
 }
 
-/** A field of up to 32 bits: −1 when the packet does not have it. */
-function loadNumber(program: Program, pc: number, view: PacketView, address: FilterAddress): number {
-  const code = program.code;
+/** Where a field of up to 32 bits lies, 0 when it is no load: −1 when the packet does not have it. */
+function locate(code: Int32Array, pc: number, view: PacketView): number {
   const header = code[pc + HEADER_AT]!;
   const base = header < 0 ? 0 : view.at[header]!;
   if (base < 0) return -1;
-  switch (code[pc]) {
-    case KIND_LOAD:
-      return ((load(view.bytes, base + code[pc + OFFSET]!, code[pc + WIDTH]!) >>> code[pc + SHIFT]!) &
-        code[pc + MASK]!) >>> 0;
-    case KIND_DATA:
-      return loadData(code, pc, view);
-    default:
-      return readNumber(code[pc + FIELD]!, program.layer, view, address);
-  }
+  const kind = code[pc];
+  if (kind === KIND_LOAD) return base + code[pc + OFFSET]!;
+  return kind === KIND_DATA ? locateData(code, pc, view) : 0;
+}
+
+/** The value of a field that `locate` found at `at`. Units: 32 bits as a signed number, which V8 need not allocate. */
+function readValue(program: Program, pc: number, view: PacketView, address: FilterAddress, at: number): number {
+  const code = program.code;
+  if (code[pc] === KIND_NUMBER) return readNumber(code[pc + FIELD]!, program.layer, view, address);
+  return (load(view.bytes, at, code[pc + WIDTH]!) >>> code[pc + SHIFT]!) & code[pc + MASK]!;
 }
 
 /** Compares `wide` with a test's constant: `BELOW`, `EQUAL` or `ABOVE`. */
@@ -139,8 +138,9 @@ function compareWide(code: Int32Array, pc: number): number {
   return EQUAL;
 }
 
-/** Compares an unsigned 32-bit value with a test's constant, of which only the low word counts. */
-function compareNumber(code: Int32Array, pc: number, value: number): boolean {
+/** Compares the 32 bits of `bits`, unsigned, with a test's constant, of which only the low word counts. */
+function compareNumber(code: Int32Array, pc: number, bits: number): boolean {
+  const value = bits >>> 0;
   const constant = code[pc + CONSTANT]! >>> 0;
   const outcome = value > constant || code[pc + NEGATIVE] !== 0 ? ABOVE : value === constant ? EQUAL : BELOW;
   return (outcome & code[pc + HOLDS]!) !== 0;
@@ -164,6 +164,7 @@ export function runProgram(program: Program, view: PacketView, address: FilterAd
   const code = program.code;
   let pc = 0;
   let known = -1;
+  let at = -1;
   let value = 0;
   while (pc >= 0) {
     const kind = code[pc]!;
@@ -171,9 +172,10 @@ export function runProgram(program: Program, view: PacketView, address: FilterAd
     if (kind < KIND_LOAD128) {
       if (code[pc + VALUE] !== known) {
         known = code[pc + VALUE]!;
-        value = loadNumber(program, pc, view, address);
+        at = locate(code, pc, view);
+        if (at >= 0) value = readValue(program, pc, view, address, at);
       }
-      holds = value >= 0 && compareNumber(code, pc, value);
+      holds = at >= 0 && compareNumber(code, pc, value);
     } else if (kind === KIND_INVALID) {
       return false;
     } else {

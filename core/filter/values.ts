@@ -50,15 +50,15 @@ function isEndpointLayer(layer: number): boolean {
   return layer === LAYER_FLOW || layer === LAYER_SOCKET;
 }
 
-/** Low 32 bits of a 64-bit number of either kind. */
+/** Low 32 bits of a 64-bit number of either kind, as a signed number. */
 function lowWord(value: number | bigint): number {
-  return typeof value === "bigint" ? Number(BigInt.asUintN(32, value)) : value >>> 0;
+  return typeof value === "bigint" ? Number(BigInt.asIntN(32, value)) : value | 0;
 }
 
-/** High 32 bits of a 64-bit number of either kind, in two's complement. */
+/** High 32 bits of a 64-bit number of either kind, in two's complement, as a signed number. */
 function highWord(value: number | bigint): number {
-  if (typeof value === "bigint") return Number(BigInt.asUintN(32, value >> 32n));
-  return Math.floor(value / TWO_32) >>> 0;
+  if (typeof value === "bigint") return Number(BigInt.asIntN(32, value >> 32n));
+  return Math.floor(value / TWO_32) | 0;
 }
 
 /** A value wider than 32 bits or signed. Shape: words least significant first. One is enough: a filter has one value at a time. */
@@ -73,7 +73,7 @@ function setWide64(value: number | bigint, signed: boolean): void {
 }
 
 function wordAt(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }
 
 /** Loads 16 bytes in network order. */
@@ -138,7 +138,7 @@ function portOf(view: PacketView, source: boolean): number {
 function flowLabel(view: PacketView): number {
   const { bytes } = view;
   const at = view.at[HEADER.ipv6]!;
-  return ((bytes[at + 2]! << 24) | (bytes[at + 3]! << 16) | ((bytes[at + 1]! & 15) << 8)) >>> 0;
+  return (bytes[at + 2]! << 24) | (bytes[at + 3]! << 16) | ((bytes[at + 1]! & 15) << 8);
 }
 
 /** The hash of the view's packet, which WinDivert takes as random: computed once a packet. */
@@ -256,10 +256,10 @@ const sources = new Uint8Array(FIELDS.length).fill(SOURCE.packet);
 for (const field of ADDRESS_FIELDS) sources[field] = SOURCE.address;
 for (const field of TRAFFIC_FIELDS) sources[field] = SOURCE.traffic;
 
-/** The value of a field of kind `number`. Units: an unsigned 32-bit number. */
+/** The value of a field of kind `number`. Units: 32 bits as a signed number. */
 export function readNumber(field: number, layer: number, view: PacketView, address: FilterAddress): number {
   const source = sources[field]!;
-  if (source === SOURCE.address) return addressNumber(field, address) >>> 0;
+  if (source === SOURCE.address) return addressNumber(field, address) | 0;
   if (source === SOURCE.traffic) return trafficNumber(field, layer, view, address);
-  return packetNumber(field, view, address) >>> 0;
+  return packetNumber(field, view, address);
 }

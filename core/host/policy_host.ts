@@ -98,8 +98,7 @@ export class PolicyHost {
   close(): Promise<void> {
     this.#closed = true;
     this.#watch?.close();
-    this.#runner.close();
-    return Promise.resolve();
+    return this.#runner.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

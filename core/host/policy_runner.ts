@@ -19,7 +19,7 @@ import { readAnswer } from "../policy/answer.ts";
 import type { FromWorker, SentError } from "../policy/bundle.ts";
 import type { PolicyFiles, PolicyIssue, PolicyPlace } from "./policy_files.ts";
 import { isFromWorker } from "./policy_messages.ts";
-import { policyWorkerUrl } from "./policy_sources.ts";
+import { PolicyThread } from "./policy_thread.ts";
 
 /** What a policy says about one flow. */
 export type PolicyAnswer =
@@ -77,7 +77,9 @@ export class PolicyRunner {
   /** Calls that ran out of time without a sign that the worker is alive. */
   readonly #overdue = new Set<number>();
   #state: State = "loading";
-  #worker: Worker | undefined;
+  #thread: PolicyThread | undefined;
+  /** Resolves when every thread that was killed is gone. */
+  #gone: Promise<void> = Promise.resolve();
   #secret = "";
   #nextId = 0;
   #hangs = 0;
@@ -124,12 +126,13 @@ export class PolicyRunner {
     if (this.#calls.size === 0) this.close();
   }
 
-  /** Ends the worker at once; the rules decide what still waits. */
-  close(): void {
+  /** Ends the worker at once; the rules decide what still waits. Resolves when its thread is gone. */
+  close(): Promise<void> {
     this.#state = "closed";
     this.#stop();
     for (const { resolve } of this.#calls.values()) resolve(RULES);
     this.#calls.clear();
+    return this.#gone;
   }
 
   #issue(place: PolicyPlace, message: string, severity: PolicyIssue["severity"] = "error"): PolicyIssue {
@@ -146,16 +149,13 @@ export class PolicyRunner {
   #start(): Promise<PolicyIssue | undefined> {
     this.#state = "loading";
     this.#secret = crypto.randomUUID();
-    const worker = new Worker(policyWorkerUrl(), { type: "module", name: "policy", deno: { permissions: "none" } });
-    this.#worker = worker;
-    worker.onmessage = (event) => this.#receive(worker, event.data);
-    worker.onmessageerror = () => this.#receive(worker, undefined);
-    worker.onerror = (event) => {
-      event.preventDefault();
-      if (worker === this.#worker) this.#fault(`its worker ended: ${String(event.message).slice(0, 200)}`);
-    };
+    const thread: PolicyThread = new PolicyThread({
+      message: (data) => thread === this.#thread && this.#receive(data),
+      ended: (message) => thread === this.#thread && this.#fault(`its worker ended: ${message.slice(0, 200)}`),
+    });
+    this.#thread = thread;
     const limits = { textLength: POLICY_TEXT_LENGTH_MAX, logLines: POLICY_LOG_LINES_MAX };
-    worker.postMessage({ kind: "load", secret: this.#secret, limits, bundle: this.files.bundle });
+    thread.post({ kind: "load", secret: this.#secret, limits, bundle: this.files.bundle });
     return new Promise((resolve) => {
       this.#settleLoad = resolve;
       const { loadDeadlineMs } = this.#options;
@@ -181,14 +181,15 @@ export class PolicyRunner {
     clearTimeout(this.#loadTimer);
     this.#timer = undefined;
     this.#overdue.clear();
-    this.#worker?.terminate();
-    this.#worker = undefined;
+    const killed = this.#thread?.kill();
+    this.#thread = undefined;
+    if (killed !== undefined) this.#gone = this.#gone.then(() => killed);
   }
 
   #post(id: number, call: Call): void {
     call.at = performance.now();
     if (this.#calls.size === 1 && this.#overdue.size === 0) this.#heardAt = call.at;
-    this.#worker!.postMessage({ kind: "call", id, meta: call.meta });
+    this.#thread!.post({ kind: "call", id, meta: call.meta });
     this.#arm(call.at + this.#options.deadlineMs);
   }
 
@@ -267,8 +268,7 @@ export class PolicyRunner {
     for (const id of [...this.#calls.keys()]) this.#settle(id, { kind: "failed", issue: this.#suspension });
   }
 
-  #receive(worker: Worker, data: unknown): void {
-    if (worker !== this.#worker) return;
+  #receive(data: unknown): void {
     if (!isFromWorker(data, this.#secret)) {
       if (++this.#garbage === 1) this.#failure("it sent a message of its own");
       if (this.#garbage > POLICY_GARBAGE_MESSAGES_MAX) {

@@ -16,7 +16,6 @@ type Namespace = Record<string, unknown>;
 type Getters = Record<string, () => unknown>;
 type Steps = Iterator<unknown> | AsyncIterator<unknown>;
 type Scope = typeof globalThis & {
-  postMessage(message: unknown): void;
   Deno: { memoryUsage(): { heapUsed: number; external: number }; inspect(value: unknown, options: object): string };
 };
 
@@ -38,7 +37,7 @@ const REFUSED =
     .split(" ");
 
 const scope = globalThis as Scope;
-const post = scope.postMessage.bind(scope);
+let post: (message: unknown) => void;
 const inspect = scope.Deno.inspect;
 const memoryUsage = scope.Deno.memoryUsage;
 const evaluate = scope.eval;
@@ -132,7 +131,11 @@ function closeConstructors(): void {
 
 /** Takes away every global that is not kept. */
 function lock(): void {
-  for (let at: object = scope; at !== null && at !== Object.prototype; at = getPrototypeOf(at)) {
+  for (
+    let at: object = scope;
+    at !== null && at !== EventTarget.prototype && at !== Object.prototype;
+    at = getPrototypeOf(at)
+  ) {
     for (const name of getOwnPropertyNames(at)) {
       if (!KEPT.has(name) && name !== "constructor") Reflect.deleteProperty(at, name);
     }
@@ -245,16 +248,21 @@ async function call(id: number, meta: Metadata): Promise<void> {
   look();
 }
 
-scope.addEventListener("message", (event) => {
-  const message = (event as MessageEvent<ToWorker>).data;
-  event.stopImmediatePropagation();
+function receive(event: MessageEvent<ToWorker>): void {
+  const message = event.data;
   if (message.kind === "call") call(message.id, message.meta);
   else if (secret === "") {
     secret = message.secret;
     limits = message.limits;
     begin(message.bundle);
   }
-});
+}
+
+scope.addEventListener("message", (event) => {
+  const port = (event as MessageEvent<MessagePort>).data;
+  post = port.postMessage.bind(port);
+  port.onmessage = receive;
+}, { once: true });
 scope.addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
   send({ kind: "uncaught", error: sent((event as PromiseRejectionEvent).reason) });

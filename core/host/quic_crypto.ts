@@ -11,8 +11,13 @@ const TAG_BYTES = 16;
 const HASH_BYTES = 32;
 const LABEL_PREFIX = "tls13 ";
 
+/** Takes node's Buffer off: its slice() shares memory where that of an array copies. */
+function plainBytes(buffer: Uint8Array): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+}
+
 function hmac(key: Uint8Array, data: Uint8Array): Uint8Array {
-  return createHmac("sha256", key).update(data).digest();
+  return plainBytes(createHmac("sha256", key).update(data).digest());
 }
 
 /** HKDF's extract step, which is one HMAC. Source: RFC 5869 section 2.2. */
@@ -45,7 +50,7 @@ function hkdfExpandLabel(secret: Uint8Array, label: string, lengthBytes: number)
 function aes128Block(key: Uint8Array, block: Uint8Array): Uint8Array {
   const cipher = createCipheriv("aes-128-ecb", key, null);
   cipher.setAutoPadding(false);
-  return cipher.update(block);
+  return plainBytes(cipher.update(block));
 }
 
 function aes128GcmOpen(
@@ -64,7 +69,7 @@ function aes128GcmOpen(
   } catch {
     return undefined; // the tag does not fit: forged, damaged, or sealed with other keys
   }
-  return plain;
+  return plainBytes(plain);
 }
 
 /** The cryptography for `FlowSniffer`, from node:crypto. */

@@ -4,23 +4,40 @@
  * Read first: RFC 1071 (definition), RFC 1624 (incremental update), RFC 8200 section 8.1 (IPv6 pseudo-header).
  */
 
-/** Longest stretch whose 32-bit words may be summed in a double without loss is far beyond any packet; kept as a reminder. */
-const CARRY_FOLD = 0x10000;
+/** Bytes summed before the carry is kept apart: 8,192 words of 16 bits stay below 2³⁰, so that the sum remains a small integer. */
+const BLOCK_BYTES = 16_384;
+
+/** The sum of the 16-bit words of up to `BLOCK_BYTES` bytes. */
+function addBlock(view: DataView, at: number, length: number): number {
+  const end = at + length;
+  const wordsEnd = at + (length & ~7);
+  let sum = 0;
+  let i = at;
+  for (; i < wordsEnd; i += 8) {
+    const one = view.getInt32(i);
+    const two = view.getInt32(i + 4);
+    sum = (sum + (one >>> 16) + (one & 0xffff) + (two >>> 16) + (two & 0xffff)) | 0;
+  }
+  for (; i + 1 < end; i += 2) sum = (sum + view.getUint16(i)) | 0;
+  if (i < end) sum = (sum + (view.getUint8(i) << 8)) | 0;
+  return sum;
+}
 
 /**
  * Adds `length` bytes from `at` to a running one's-complement sum, as big-endian 16-bit words; an odd last byte is padded with zero.
  * Shape: the result is an unfolded sum for `finishSum`, or for a further `addBytes` when `length` was even.
  */
 export function addBytes(sum: number, view: DataView, at: number, length: number): number {
-  const end = at + length;
-  const wordsEnd = at + (length & ~3);
   let total = sum;
-  let i = at;
-  for (; i < wordsEnd; i += 4) total += view.getUint32(i);
-  for (; i + 1 < end; i += 2) total += view.getUint16(i);
-  if (i < end) total += view.getUint8(i) << 8;
+  let from = at;
+  for (let left = length; left > 0; left -= BLOCK_BYTES) {
+    total += addBlock(view, from, left < BLOCK_BYTES ? left : BLOCK_BYTES);
+    from += BLOCK_BYTES;
+  }
   return total;
 }
+
+const CARRY_FOLD = 0x10000;
 
 /** Folds a running sum into the 16 bits that stand in a header. */
 export function finishSum(sum: number): number {

@@ -20,7 +20,7 @@ export const PROGRAMS: Readonly<Record<string, { target: Target; output: string 
 const PERMISSIONS = [
   "--allow-read", // captures, configuration, providers, policies: any path the user names
   "--allow-write", // --out, --report, record: any path the user names
-  "--allow-env=NO_COLOR,LOG_STREAM,LOG_TOKENS", // colours; the yaml package looks at the other two
+  "--allow-env=LOG_STREAM,LOG_TOKENS", // the yaml package looks at these two; NO_COLOR needs no permission
   "--no-prompt",
 ];
 

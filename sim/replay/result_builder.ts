@@ -71,10 +71,7 @@ export class ResultBuilder implements EngineObserver {
     entry.chains = verdict.chains;
     entry.host = deliberation.host;
     if (verdict.ruleIndex >= 0) this.#hits[verdict.ruleIndex] = this.#hits[verdict.ruleIndex]! + 1;
-    if (this.#explain) {
-      const rules = verdict.rule === "Policy" ? [] : this.#decider.explain(record.facts);
-      entry.explain = [...deliberation.steps, ...rules];
-    }
+    if (this.#explain) entry.explain = deliberation.explain(record.facts, this.#decider);
   }
 
   flowEnded(flow: FlowIndex, record: FlowRecord): void {

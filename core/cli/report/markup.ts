@@ -17,6 +17,9 @@ export class Markup {
 /** What may stand in a template: text and numbers are escaped, `Markup` is kept, lists are joined, `undefined` is nothing. */
 export type Content = Markup | string | number | undefined | readonly Content[];
 
+/** A text may be made of several fields, each of them already cut. Units: UTF-16 code units. */
+const TEXT_UNITS_MAX = 65_536;
+
 const ENTITIES: Readonly<Record<string, string>> = {
   "&": "&amp;",
   "<": "&lt;",
@@ -27,7 +30,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
 
 /** Text for HTML, inside an element or a quoted attribute. Unseen characters are written out first, see `visible()`. */
 export function escapeHtml(text: string): string {
-  return visible(text).replace(/[&<>"']/g, (character) => ENTITIES[character]!);
+  return visible(text, TEXT_UNITS_MAX).replace(/[&<>"']/g, (character) => ENTITIES[character]!);
 }
 
 function write(content: Content): string {

@@ -7,8 +7,8 @@
  * Source: Unicode Standard, chapter 23 (special areas and format characters); UAX 9, section 2; ECMA-48, section 5.3.
  */
 
-/** Longest text that is shown from one field, before anything else is done to it. Units: UTF-16 code units. */
-const TEXT_UNITS_MAX = 2048;
+/** Longest text that is shown from one field. Units: UTF-16 code units. */
+const FIELD_UNITS_MAX = 2048;
 
 /** Combining marks kept on one character; more of them would grow over the neighbouring lines. */
 const MARKS_MAX = 3;
@@ -35,11 +35,11 @@ function escapeOf(character: string): string {
   return `\\u{${code.toString(16)}}`;
 }
 
-/** One line of text with nothing in it that a terminal or a browser would act on; cut at 2,048 code units. */
-export function visible(text: string): string {
+/** One line of text with nothing in it that a terminal or a browser would act on; cut at `unitsMax` code units. */
+export function visible(text: string, unitsMax = FIELD_UNITS_MAX): string {
   // Most text is printable ASCII; the test for it is much cheaper than the property classes.
-  if (text.length <= TEXT_UNITS_MAX && /^[\x20-\x7e]*$/.test(text)) return text;
-  const cut = text.length > TEXT_UNITS_MAX ? `${text.slice(0, TEXT_UNITS_MAX)}…` : text;
+  if (text.length <= unitsMax && /^[\x20-\x7e]*$/.test(text)) return text;
+  const cut = text.length > unitsMax ? `${text.slice(0, unitsMax)}…` : text;
   return cut
     .replace(UNSEEN, escapeOf)
     .replace(ODD_SPACE, escapeOf)
