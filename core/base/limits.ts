@@ -336,3 +336,14 @@ export const PROCESS_INDEX_COUNT_MAX = 262_144;
 
 /** Addresses that are remembered to tell outbound from inbound in a capture that does not say. */
 export const FILTER_PEER_COUNT_MAX = 65_536;
+
+// ── replay: streams followed to their end ────────────────────────────────────────────────────────────────────────
+
+/** Bytes of one direction that wait behind a hole: as much as a fast path has in flight. Overflow: the hole is given up. */
+export const STREAM_FOLLOW_BYTES_MAX = 4 << 20;
+
+/** Pieces that wait behind holes of one direction. Overflow: the first hole is given up. */
+export const STREAM_FOLLOW_PIECES_MAX = 4_096;
+
+/** The largest window TCP knows; what lies further ahead is of another connection. Source: RFC 7323 section 2.3. */
+export const STREAM_WINDOW_BYTES_MAX = 1 << 30;

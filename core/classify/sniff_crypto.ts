@@ -2,9 +2,9 @@
 
 /** HKDF with SHA-256 and AES-128, nothing of it ours. All calls are synchronous and do not throw on bad input. */
 export interface InitialCrypto {
-  /** Units: 32 bytes come back. Source: RFC 5869 section 2.2. */
-  hkdfExtract(salt: Uint8Array, keyMaterial: Uint8Array): Uint8Array;
-  /** HKDF-Expand-Label with an empty context; `lengthBytes` is at most 32. Source: RFC 8446 section 7.1. */
+  /** HKDF-Extract, and HKDF-Expand-Label over what it gave. Source: RFC 5869 section 2, RFC 8446 section 7.1. */
+  hkdfLabel(salt: Uint8Array, keyMaterial: Uint8Array, label: string, lengthBytes: number): Uint8Array;
+  /** HKDF-Expand-Label alone, with an empty context; `lengthBytes` is at most 32. Source: RFC 8446 section 7.1. */
   hkdfExpandLabel(secret: Uint8Array, label: string, lengthBytes: number): Uint8Array;
   /** One block of AES-128 in ECB mode. Units: 16 bytes in, 16 bytes out. */
   aes128Block(key: Uint8Array, block: Uint8Array): Uint8Array;

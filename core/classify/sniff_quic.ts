@@ -54,8 +54,7 @@ function createCopy(view: DataView, at: number, length: number): Uint8Array {
 }
 
 function createKeys(initialCrypto: InitialCrypto, version: QuicVersion, dcid: Uint8Array): InitialKeys {
-  const initial = initialCrypto.hkdfExtract(version.salt, dcid);
-  const client = initialCrypto.hkdfExpandLabel(initial, "client in", 32);
+  const client = initialCrypto.hkdfLabel(version.salt, dcid, "client in", 32);
   return {
     key: initialCrypto.hkdfExpandLabel(client, version.keyLabel, 16),
     iv: initialCrypto.hkdfExpandLabel(client, version.ivLabel, 12),

@@ -10,7 +10,7 @@ import type { Place } from "./issue.ts";
 import type { FileReading, LoadedProvider } from "./provider_files.ts";
 import { type PlacedRule, visitConditions } from "./rules.ts";
 import { defaultSnifferSection } from "./sniffer.ts";
-import { placeOf, shorten } from "./yaml_tree.ts";
+import { oneLine, placeOf, shorten } from "./yaml_tree.ts";
 
 type Database = keyof GeoSource["available"];
 
@@ -56,7 +56,7 @@ export async function loadGeo(
       return open(found.bytes);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      reading.issues.error(found.place, `${shorten(message)} (file ${shorten(found.path)})`);
+      reading.issues.error(found.place, `${oneLine(message)} (file ${shorten(found.path)})`);
       return undefined;
     }
   };
@@ -151,9 +151,9 @@ async function findDatabase(
       return undefined;
     }
   }
-  const others = need.count > 1 ? `, and ${need.count - 1} more,` : "";
+  const times = need.count > 1 ? ` (needed ${need.count} times)` : "";
   const remedy = `expected ${names[0]} or ${names[1]} beside the configuration, or weir.geo.${key} with its path`;
-  issues.error(need.place, `Cannot read ${need.who}: it${others} needs ${what}, and there is none; ${remedy}`);
+  issues.error(need.place, `Cannot read ${need.who}: it needs ${what}, and there is none; ${remedy}${times}`);
   return undefined;
 }
 

@@ -2,7 +2,7 @@
 import type { IpAddress } from "../base/ip_address.ts";
 import { buildHosts, type HostsEntry, type HostsTable } from "../decide/hosts.ts";
 import { listOrOne, mapOf, type Reading, text } from "./schema.ts";
-import { shorten, type Value } from "./yaml_tree.ts";
+import { oneLine, type Value } from "./yaml_tree.ts";
 
 const readEntries = mapOf(listOrOne(text("an IP address or a name")), "a table of names and addresses");
 
@@ -14,7 +14,7 @@ export function readHosts(section: Value | undefined, lan: readonly IpAddress[],
   );
   const { hosts, issues } = buildHosts(entries satisfies HostsEntry[], lan);
   for (const { index, message } of issues) {
-    at.issues.error(entries[index]!.place, `Cannot read ${shorten(message)}`);
+    at.issues.error(entries[index]!.place, `Cannot read ${oneLine(message)}`);
   }
   return hosts;
 }

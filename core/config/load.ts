@@ -12,8 +12,8 @@ import { type LoadedProvider, readProxyProviders, readRuleProviders } from "./pr
 import { checkRuleNames, parseRules, type PlacedRule, placeOfName, ruleLines } from "./rules.ts";
 import { type Reading, within } from "./schema.ts";
 import { defaultSnifferSection } from "./sniffer.ts";
-import { generalOf, readyDns, readySniffer, type WeirConfig } from "./weir_config.ts";
-import { readYaml, shorten } from "./yaml_tree.ts";
+import { readyDns, readySniffer, type WeirConfig } from "./weir_config.ts";
+import { oneLine, readYaml, shorten } from "./yaml_tree.ts";
 
 export { formatIssue, type Issue } from "./issue.ts";
 export { ConfigFileError, type ConfigFiles } from "./files.ts";
@@ -48,7 +48,7 @@ export async function loadConfig(
   const document = file === undefined ? emptyDocument() : await readDocument(file, files, issues);
   if (document === undefined) return { issues: issues.sorted() };
   const config = await new Loading(document, file, files, issues).finish(options);
-  return issues.hasErrors ? { issues: issues.sorted() } : { config, issues: issues.sorted() };
+  return config === undefined ? { issues: issues.sorted() } : { config, issues: issues.sorted() };
 }
 
 async function readDocument(file: string, files: ConfigFiles, issues: IssueList): Promise<ConfigDocument | undefined> {
@@ -75,7 +75,7 @@ class Loading {
     this.#top = { name: "", issues };
   }
 
-  async finish(options: LoadOptions): Promise<WeirConfig> {
+  async finish(options: LoadOptions): Promise<WeirConfig | undefined> {
     const document = this.#document;
     const reading = { base: this.#file ?? "", files: this.#files, issues: this.#issues };
     const members = gatherMembers(document, await readProxyProviders(document, reading), this.#top);
@@ -103,6 +103,7 @@ class Loading {
     };
     const sniffer = readySniffer(document.sniffer ?? defaultSnifferSection(), document.sniffer !== undefined, named);
     const dns = readyDns(document.dns, named);
+    if (this.#issues.hasErrors) return undefined;
     return {
       file: this.#file,
       decide,
@@ -111,7 +112,7 @@ class Loading {
       dns,
       tun: document.tun,
       divert: document.weir.divert,
-      general: generalOf(document),
+      general: document,
       groupCount: document.proxyGroups.length,
       proxies: members.proxies,
       policy,
@@ -124,9 +125,9 @@ class Loading {
       name: `the rule "${shorten(text)}"`,
       place: () => ({ file, line, column }),
     }));
-    const main = parseRules([...fromScript, ...ruleLines(this.#document.rules, "rules")], this.#issues);
+    const main = parseRules([...fromScript, ...ruleLines(this.#document.rules)], this.#issues);
     const sub = Array.from(this.#document.subRules, ([name, { value }]) => {
-      return [name, parseRules(ruleLines(value, `sub-rules.${shorten(name)}`), this.#issues)] as const;
+      return [name, parseRules(ruleLines(value), this.#issues)] as const;
     });
     return new RuleLists(main, new Map(sub));
   }
@@ -140,7 +141,7 @@ class Loading {
       const placed = list?.[issue.ruleIndex ?? -1];
       if (placed === undefined) continue;
       const place = issue.kind === "subRule" ? placeOfName(placed, placed.rule.target, "last") : placed.line.place(0);
-      this.#issues.error(place, `Cannot read ${placed.line.name}: ${shorten(issue.message)}`);
+      this.#issues.error(place, `Cannot read ${placed.line.name}: ${oneLine(issue.message)}`);
     }
   }
 

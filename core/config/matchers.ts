@@ -6,7 +6,7 @@ import { type GeoSource, type HostSet, isLanAddress } from "../decide/geo.ts";
 import type { IssueList } from "./issue.ts";
 import type { Located } from "./schema.ts";
 import type { AddressPattern, NamePattern } from "./texts.ts";
-import { placeOf, shorten, type Value } from "./yaml_tree.ts";
+import { placeOf, shorten } from "./yaml_tree.ts";
 
 /** What patterns may name that is kept elsewhere. A provider that is known but broken is undefined: that has been reported. */
 export interface NamedLists {
@@ -16,21 +16,23 @@ export interface NamedLists {
 }
 
 /** A set of hosts from patterns: names in trie syntax, site lists, rule-providers of names. */
-export function hostMatcher(name: string, patterns: readonly Located<NamePattern>[], lists: NamedLists): HostSet {
-  const list: NamedList = { name, lists };
+export function hostMatcher(patterns: readonly Located<NamePattern>[], lists: NamedLists): HostSet {
   const trie = new DomainTrie<true>();
   const sets: HostSet[] = [];
-  for (const { value, node } of patterns) {
+  for (const pattern of patterns) {
+    const { value } = pattern;
     if (value.kind === "pattern") {
-      if (!trie.add(value.text, true)) report(list, node, `found "${shorten(value.text)}", expected a name pattern`);
+      if (!trie.add(value.text, true)) {
+        report(lists, pattern, `found "${shorten(value.text)}", expected a name pattern`);
+      }
     } else if (value.kind === "geosite") {
       for (const code of value.text.split(",")) {
         const set = lists.geo.site(code.trim().toLowerCase());
         if (set !== undefined) sets.push(set);
-        else if (lists.geo.available.site) report(list, node, `the site database has no list "${shorten(code)}"`);
+        else if (lists.geo.available.site) report(lists, pattern, `the site database has no list "${shorten(code)}"`);
       }
     } else {
-      for (const provider of namedProviders(value.text, node, "domain", list)) {
+      for (const provider of namedProviders(value.text, pattern, "domain", lists)) {
         if (provider.behavior === "domain") sets.push(provider.hosts);
       }
     }
@@ -40,14 +42,10 @@ export function hostMatcher(name: string, patterns: readonly Located<NamePattern
 }
 
 /** A set of addresses from patterns: address blocks, countries, rule-providers of addresses. */
-export function addressMatcher(
-  name: string,
-  patterns: readonly Located<AddressPattern>[],
-  lists: NamedLists,
-): AddressSet {
-  const list: NamedList = { name, lists };
+export function addressMatcher(patterns: readonly Located<AddressPattern>[], lists: NamedLists): AddressSet {
   const tests: ((ip: IpAddress) => boolean)[] = [];
-  for (const { value, node } of patterns) {
+  for (const pattern of patterns) {
+    const { value } = pattern;
     if (value.kind === "prefix") {
       const { prefix } = value;
       tests.push((ip) => prefixContains(prefix, ip));
@@ -55,7 +53,7 @@ export function addressMatcher(
       const code = value.text.toLowerCase();
       tests.push(code === "lan" ? isLanAddress : (ip) => lists.geo.country(ip).includes(code));
     } else {
-      for (const provider of namedProviders(value.text, node, "ipcidr", list)) {
+      for (const provider of namedProviders(value.text, pattern, "ipcidr", lists)) {
         if (provider.behavior === "ipcidr") tests.push((ip) => provider.addresses.has(ip));
       }
     }
@@ -65,21 +63,20 @@ export function addressMatcher(
 
 function namedProviders(
   names: string,
-  node: Value,
+  pattern: Located<unknown>,
   behavior: ProviderSet["behavior"],
-  list: NamedList,
+  lists: NamedLists,
 ): ProviderSet[] {
-  const { lists } = list;
   const found: ProviderSet[] = [];
   for (const name of names.split(",").map((each) => each.trim())) {
     const provider = lists.providers.get(name);
     if (!lists.providers.has(name)) {
       const hint = lists.issues.didYouMean(name, [...lists.providers.keys()]);
-      report(list, node, `found "${shorten(name)}", expected the name of a rule-provider${hint}`);
+      report(lists, pattern, `found "${shorten(name)}", expected the name of a rule-provider${hint}`);
     } else if (provider !== undefined && provider.behavior !== behavior) {
       report(
-        list,
-        node,
+        lists,
+        pattern,
         `"${shorten(name)}" has behavior ${provider.behavior}, expected a rule-provider of ${behavior}`,
       );
     } else if (provider !== undefined) found.push(provider);
@@ -87,12 +84,6 @@ function namedProviders(
   return found;
 }
 
-/** The key that is read, for messages. */
-interface NamedList {
-  readonly name: string;
-  readonly lists: NamedLists;
-}
-
-function report({ name, lists }: NamedList, node: Value, message: string): void {
+function report(lists: NamedLists, { name, node }: Located<unknown>, message: string): void {
   lists.issues.error(placeOf(node), `Cannot read ${name}: ${message}`);
 }

@@ -6,7 +6,7 @@ import type { GroupEntry } from "./groups.ts";
 import { filterMatches, filterNames, type NameFilter } from "./name_filter.ts";
 import type { ProxyEntry } from "./proxies.ts";
 import type { Located, Reading } from "./schema.ts";
-import { placeOf, shorten, type Value } from "./yaml_tree.ts";
+import { oneLine, placeOf, shorten, type Value } from "./yaml_tree.ts";
 
 /** The proxies of each proxy-provider, filtered and renamed as it says. */
 export type ProvidedProxies = ReadonlyMap<string, readonly ProxyEntry[]>;
@@ -49,7 +49,7 @@ export function gatherMembers(document: ConfigDocument, provided: ProvidedProxie
     if (member === undefined) reportTaken(owner, `${list}[${index}]`, [...proxies, ...groups], at);
     else {
       const place = placeOf(memberLists[index]?.[member]?.node ?? owner.nameNode);
-      at.issues.error(place, `Cannot read the group "${shorten(owner.name)}": ${shorten(message)}`);
+      at.issues.error(place, `Cannot read the group "${shorten(owner.name)}": ${oneLine(message)}`);
     }
   }
   return { targets, names: names.add("GLOBAL"), proxies }; // GLOBAL holds every group, so no group may hold it
@@ -125,7 +125,8 @@ function listMembers(group: GroupEntry, sources: Sources, at: Reading): Located<
     if (sources.names.has(member.value)) members.push(member);
     else unknownName(where, member.value, member.node, "proxy or group", sources.names, at);
   }
-  const add = (names: readonly string[]) => names.forEach((value) => members.push({ value, node: group.nameNode }));
+  const add = (names: readonly string[]) =>
+    names.forEach((value) => members.push({ value, node: group.nameNode, name: where }));
   if (fields.includeAll || fields.includeAllProxies) add(filterNames(fields.filter, sources.own.map((p) => p.name)));
   add(filterNames(fields.filter, providedNames(group, where, sources, at)));
   const kinds = new Map(sources.all.map((proxy) => [proxy.name, proxy.type]));

@@ -11,7 +11,7 @@ import type { ProxyEntry } from "./proxies.ts";
 import { providedProxies, type ProxyProviderEntry } from "./proxy_providers.ts";
 import type { RuleProviderEntry } from "./rule_providers.ts";
 import type { Located } from "./schema.ts";
-import { placeOf, placeWithin, readYaml, shorten } from "./yaml_tree.ts";
+import { oneLine, placeOf, placeWithin, readYaml, shorten } from "./yaml_tree.ts";
 
 /** What reading needs besides the configuration itself. */
 export interface FileReading {
@@ -46,7 +46,7 @@ async function readRuleProvider(
 ): Promise<ProviderSet | undefined> {
   const { lines, behavior } = entry;
   if (lines.from === "broken") return undefined;
-  if (lines.from === "inline") return readInline(name, behavior, lines.lines, reading.issues);
+  if (lines.from === "inline") return readInline(behavior, lines.lines, reading.issues);
   const path = reading.files.resolve(reading.base, lines.path.value);
   const place = placeOf(lines.path.node);
   const wish = { path, place, what: `the rule-provider "${shorten(name)}"`, bytesMax: PROVIDER_CHARS_MAX };
@@ -56,23 +56,22 @@ async function readRuleProvider(
   for (const { line, column, message } of issues) {
     const at = { file: path, line, column };
     // Clash goes on without a bad line of somebody else's list; a file without any good one is the wrong file.
-    if (set.count > 0) reading.issues.warning(at, `${wish.what} goes on without this line: ${shorten(message)}`);
-    else reading.issues.error(at, `Cannot read ${wish.what}: ${shorten(message)}`);
+    if (set.count > 0) reading.issues.warning(at, `${wish.what} goes on without this line: ${oneLine(message)}`);
+    else reading.issues.error(at, `Cannot read ${wish.what}: ${oneLine(message)}`);
   }
   return set;
 }
 
 function readInline(
-  name: string,
   behavior: RuleProviderEntry["behavior"],
   lines: readonly Located<string>[],
   list: IssueList,
 ): ProviderSet {
   const { set, issues } = parseProviderEntries(behavior, lines.map((line) => line.value));
   for (const { index, offset, message } of issues) {
-    const node = lines[index]!.node;
+    const { node, name } = lines[index]!;
     const place = node.kind === "scalar" ? placeWithin(node, offset) : placeOf(node);
-    list.error(place, `Cannot read rule-providers.${shorten(name)}.payload[${index}]: ${shorten(message)}`);
+    list.error(place, `Cannot read ${shorten(name)}: ${oneLine(message)}`);
   }
   return set;
 }

@@ -3,7 +3,7 @@ import { parseRule, type RuleSyntaxError } from "../decide/parse_rule.ts";
 import type { Rule } from "../decide/rule.ts";
 import type { IssueList, Place } from "./issue.ts";
 import type { Located } from "./schema.ts";
-import { placeOf, placeWithin, shorten } from "./yaml_tree.ts";
+import { oneLine, placeOf, placeWithin, shorten } from "./yaml_tree.ts";
 
 /** A rule as written, in a configuration or by a policy script. */
 export interface RuleLine {
@@ -29,10 +29,10 @@ export interface RuleNames {
 }
 
 /** The lines of a list in a configuration. */
-export function ruleLines(lines: readonly Located<string>[], listName: string): RuleLine[] {
-  return lines.map(({ value: text, node }, index) => ({
+export function ruleLines(lines: readonly Located<string>[]): RuleLine[] {
+  return lines.map(({ value: text, node, name }) => ({
     text,
-    name: `${listName}[${index}]`,
+    name: shorten(name),
     place: (offset) => node.kind === "scalar" ? placeWithin(node, offset) : placeOf(node),
   }));
 }
@@ -54,7 +54,7 @@ export function parseRules(lines: readonly RuleLine[], issues: IssueList): Place
 }
 
 function sentence(error: RuleSyntaxError): string {
-  return shorten(error.message) + (error.expected === undefined ? "" : `, expected ${shorten(error.expected)}`);
+  return oneLine(error.message) + (error.expected === undefined ? "" : `, expected ${oneLine(error.expected)}`);
 }
 
 /** Where a rule writes a name: its target is the last field that reads so, a name inside a condition the first. */

@@ -38,6 +38,8 @@ export interface Field<T> {
 export interface Located<T> {
   readonly value: T;
   readonly node: Value;
+  /** The dotted name of the place: `rules[3]`. */
+  readonly name: string;
 }
 
 type Camel<K> = K extends `${infer A}-${infer B}` ? `${A}${Capitalize<Camel<B>>}` : K;
@@ -70,9 +72,10 @@ export function expected(what: string, value: Value, at: Reading, found = descri
   return undefined;
 }
 
-/** What was found, for messages. Not for secrets. */
+/** What was found, for messages. Not for secrets; those that hide in a URL are taken out. */
 export function describe(value: Value): string {
-  return value.kind === "scalar" && !isNothing(value) ? `"${shorten(value.text)}"` : kindName(value);
+  if (value.kind !== "scalar" || isNothing(value)) return kindName(value);
+  return `"${shorten(value.text.replace(/\/\/[^/]*@/, "//…@").replace(/\?.*/s, "?…"))}"`;
 }
 
 /** Any single value, as text. */
@@ -173,7 +176,7 @@ export function mapOf<T>(entry: Reader<T>, what = "a table"): Reader<Map<string,
 export function located<T>(read: Reader<T>): Reader<Located<T>> {
   return (node, at) => {
     const value = read(node, at);
-    return value === undefined ? undefined : { value, node };
+    return value === undefined ? undefined : { value, node, name: at.name };
   };
 }
 

@@ -2,7 +2,7 @@
 import type { AddressSet, DecideConfig } from "../decide/decide_config.ts";
 import type { Decider } from "../decide/decider.ts";
 import type { HostSet } from "../decide/geo.ts";
-import type { ConfigDocument, GeneralConfig } from "./document.ts";
+import type { GeneralConfig } from "./document.ts";
 import type { DnsConfig } from "./dns.ts";
 import { addressMatcher, hostMatcher, type NamedLists } from "./matchers.ts";
 import type { ProxyEntry } from "./proxies.ts";
@@ -73,21 +73,16 @@ export function readySniffer(section: SnifferSection, isConfigured: boolean, lis
     tls: protocol(sniff.TLS),
     http: protocol(sniff.HTTP),
     quic: protocol(sniff.QUIC),
-    forceDomain: hostMatcher("sniffer.force-domain", section.forceDomain, lists),
-    skipDomain: hostMatcher("sniffer.skip-domain", section.skipDomain, lists),
-    skipSourceAddress: addressMatcher("sniffer.skip-src-address", section.skipSrcAddress, lists),
-    skipDestinationAddress: addressMatcher("sniffer.skip-dst-address", section.skipDstAddress, lists),
+    forceDomain: hostMatcher(section.forceDomain, lists),
+    skipDomain: hostMatcher(section.skipDomain, lists),
+    skipSourceAddress: addressMatcher(section.skipSrcAddress, lists),
+    skipDestinationAddress: addressMatcher(section.skipDstAddress, lists),
   };
 }
 
 /** Makes the fake-IP filter ready. */
 export function readyDns(section: DnsConfig, lists: NamedLists): ReadyDnsConfig {
-  const listed = hostMatcher("dns.fake-ip-filter", section.fakeIpFilter, lists);
+  const listed = hostMatcher(section.fakeIpFilter, lists);
   const isWhitelist = section.fakeIpFilterMode === "whitelist";
   return { ...section, isRealIpHost: (host) => listed.has(host) !== isWhitelist };
-}
-
-/** The keys of the top level that no section of their own has. */
-export function generalOf(document: ConfigDocument): GeneralConfig {
-  return document;
 }

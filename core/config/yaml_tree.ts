@@ -211,8 +211,16 @@ export function kindName(value: Value): string {
   return value.kind === "scalar" ? "a single value" : `a ${value.kind}`;
 }
 
+/** Longest text that a message repeats. Units: UTF-16 code units. */
+const SHOWN_LENGTH_MAX = 80;
+
 /** A text fit for a message: one line, not too long. */
-export function shorten(text: string): string {
-  const line = text.replace(/[\p{Cc}\u2028\u2029]/gu, " ");
-  return line.length <= 80 ? line : `${line.slice(0, 77)}…`;
+export function shorten(text: string, lengthMax: number = SHOWN_LENGTH_MAX): string {
+  const line = text.slice(0, lengthMax + 1).replace(/[\p{Cc}\u2028\u2029]/gu, " ");
+  return line.length <= lengthMax ? line : `${line.slice(0, lengthMax - 1)}…`;
+}
+
+/** Somebody else's message, in one line of bearable length. */
+export function oneLine(message: string): string {
+  return shorten(message, 400);
 }

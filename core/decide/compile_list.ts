@@ -38,8 +38,7 @@ import type { Target } from "./targets.ts";
 
 /** Gathers rules over names. */
 class HostIndexBuilder {
-  readonly #table = new DomainTable();
-  #places = new Int32Array(32).fill(NO_PLACE);
+  readonly #table = new DomainTable(NO_PLACE);
   #firstPlace = NO_PLACE;
 
   /** A rule over a name, or with `below` also over what is below it. */
@@ -50,27 +49,20 @@ class HostIndexBuilder {
   /** A RULE-SET: every name of the set. */
   addSet(set: DomainSet, place: number): void {
     this.#firstPlace = Math.min(this.#firstPlace, place);
-    for (let id = 0; id < set.table.size; id++) {
-      this.#put(this.#table.insertKeyOf(set.table, id), set.flagsOf(id), place);
+    for (const number of set.table.numbers()) {
+      this.#put(this.#table.insertNameOf(set.table, number), set.flagsOf(number), place);
     }
   }
 
   build(): HostIndex | undefined {
     if (this.#firstPlace === NO_PLACE) return undefined;
     this.#table.trim();
-    const places = this.#places.slice(0, this.#table.size * 2);
-    return { table: this.#table, places, firstPlace: this.#firstPlace };
+    return { table: this.#table, firstPlace: this.#firstPlace };
   }
 
   #put(id: number, flags: number, place: number): void {
-    if (id * 2 >= this.#places.length) {
-      const before = this.#places;
-      this.#places = new Int32Array(before.length * 2).fill(NO_PLACE);
-      this.#places.set(before);
-    }
-    const at = id * 2;
-    if ((flags & APEX) !== 0 && place < this.#places[at]!) this.#places[at] = place;
-    if ((flags & BELOW) !== 0 && place < this.#places[at + 1]!) this.#places[at + 1] = place;
+    if ((flags & APEX) !== 0 && place < this.#table.word(id, 0)) this.#table.setWord(id, 0, place);
+    if ((flags & BELOW) !== 0 && place < this.#table.word(id, 1)) this.#table.setWord(id, 1, place);
     if (place < this.#firstPlace) this.#firstPlace = place;
   }
 }
@@ -167,7 +159,7 @@ export class ListCompiler {
       processes: processes.build(),
       others: Int32Array.from(others),
       conditions,
-      targetIds,
+      targetIds: targets.length < 0x7fff ? Int16Array.from(targetIds) : targetIds,
       targets,
     });
   }
@@ -184,7 +176,12 @@ export class ListCompiler {
     const sets = rules.map((rule) => this.#domainSet(rule));
     if (sets.filter((set) => set !== undefined).length < 2) return undefined;
     const merged = new HostIndexBuilder();
-    sets.forEach((set, place) => set !== undefined && merged.addSet(set, place));
+    const added = new Set<DomainSet>();
+    sets.forEach((set, place) => {
+      if (set === undefined || added.has(set)) return;
+      merged.addSet(set, place);
+      added.add(set);
+    });
     return merged;
   }
 

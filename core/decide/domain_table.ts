@@ -82,37 +82,64 @@ function tagOf(spreadHash: number): number {
   return (spreadHash >>> 24) | 1;
 }
 
-/** Names to numbers 0, 1, 2, … in the order of their first insertion. Open addressing, at most half full. */
+/** Words before a key's bytes: how many bytes there are, and two words for the owner of the table. */
+const HEAD = 3;
+
+/**
+ * Names with two words of the owner's beside each. A name is known by a number, which is where its record begins. Open addressing, at
+ * most two thirds full. A probe that fails reads one byte; one that succeeds two places more, for with many names every place is a miss
+ * of the cache.
+ */
 export class DomainTable {
   #tags = new Uint8Array(16);
-  #ids = new Int32Array(16);
-  /** Where each key ends in `#bytes`; it begins where the one before ends. */
-  #ends = new Uint32Array(8);
-  #bytes = new Uint8Array(256);
+  #numbers = new Int32Array(16);
+  /** Records one after the other: length, two words, the bytes of the name up to a whole word. */
+  #words = new Int32Array(64);
+  #bytes = new Uint8Array(this.#words.buffer);
   #size = 0;
+  #end = 0;
+  readonly #blank: number;
 
-  /** How many keys there are. */
+  /** `blank` is what the owner's words are at first. */
+  constructor(blank = 0) {
+    this.#blank = blank;
+  }
+
+  /** How many names there are. */
   get size(): number {
     return this.#size;
   }
 
-  /** The number of the name `text[from…to)`, which must be ASCII; a new one when it is new. */
-  insert(text: string, from: number, to: number): number {
-    const begin = this.#begin(this.#size);
-    const length = to - from;
-    if (begin + length > this.#bytes.length) this.#growBytes(begin + length);
-    for (let i = 0; i < length; i++) this.#bytes[begin + i] = text.charCodeAt(from + i);
-    return this.#settle(begin, length);
+  /** Every name's number, in the order of insertion. */
+  *numbers(): Generator<number> {
+    for (let at = 0; at < this.#end; at += HEAD + ((this.#words[at]! + 3) >>> 2)) yield at;
   }
 
-  /** As `insert`, for the name that has number `id` in another table. */
-  insertKeyOf(other: DomainTable, id: number): number {
-    const begin = this.#begin(this.#size);
-    const source = other.#begin(id);
-    const length = other.#ends[id]! - source;
-    if (begin + length > this.#bytes.length) this.#growBytes(begin + length);
+  /** One of the owner's two words of a name. */
+  word(number: number, index: 0 | 1): number {
+    return this.#words[number + 1 + index]!;
+  }
+
+  /** Sets one of the owner's two words. */
+  setWord(number: number, index: 0 | 1, value: number): void {
+    this.#words[number + 1 + index] = value;
+  }
+
+  /** The number of the name `text[from…to)`, which must be ASCII; it is added when it is new. */
+  insert(text: string, from: number, to: number): number {
+    const length = to - from;
+    const begin = this.#reserve(length);
+    for (let i = 0; i < length; i++) this.#bytes[begin + i] = text.charCodeAt(from + i);
+    return this.#settle(length);
+  }
+
+  /** As `insert`, for a name of another table. */
+  insertNameOf(other: DomainTable, number: number): number {
+    const length = other.#words[number]!;
+    const begin = this.#reserve(length);
+    const source = (number + HEAD) * 4;
     for (let i = 0; i < length; i++) this.#bytes[begin + i] = other.#bytes[source + i]!;
-    return this.#settle(begin, length);
+    return this.#settle(length);
   }
 
   /** The number of suffix `k` of a host, or -1. */
@@ -123,7 +150,10 @@ export class DomainTable {
     const wanted = tagOf(hash);
     let slot = hash & mask;
     for (let tag = tags[slot]!; tag !== 0; tag = tags[slot]!) {
-      if (tag === wanted && this.#equalsScan(this.#ids[slot]!, scan, scan.starts[k]!)) return this.#ids[slot]!;
+      if (tag === wanted) {
+        const number = this.#numbers[slot]!;
+        if (this.#equalsScan(number, scan, scan.starts[k]!)) return number;
+      }
       slot = (slot + 1) & mask;
     }
     return -1;
@@ -131,80 +161,81 @@ export class DomainTable {
 
   /** Gives back the room that growing left over. */
   trim(): void {
-    this.#ends = this.#ends.slice(0, this.#size);
-    this.#bytes = this.#bytes.slice(0, this.#begin(this.#size));
+    this.#words = this.#words.slice(0, this.#end);
+    this.#bytes = new Uint8Array(this.#words.buffer);
   }
 
-  #begin(id: number): number {
-    return id === 0 ? 0 : this.#ends[id - 1]!;
+  /** Room for one more name; returns where its bytes go. */
+  #reserve(length: number): number {
+    const needed = this.#end + HEAD + ((length + 3) >>> 2);
+    if (needed > this.#words.length) {
+      const words = new Int32Array(Math.max(needed, this.#words.length * 2));
+      words.set(this.#words);
+      this.#words = words;
+      this.#bytes = new Uint8Array(words.buffer);
+    }
+    return (this.#end + HEAD) * 4;
   }
 
-  /** Finds the name that was written behind the last key, or makes it the next key. */
-  #settle(begin: number, length: number): number {
-    const hash = this.#hash(begin, length);
+  /** Finds the name of `length` bytes that was written behind the last record, or makes it the next record. */
+  #settle(length: number): number {
+    const hash = this.#hash(this.#end, length);
     const wanted = tagOf(hash);
     const mask = this.#tags.length - 1;
     let slot = hash & mask;
     for (; this.#tags[slot] !== 0; slot = (slot + 1) & mask) {
-      const id = this.#ids[slot]!;
-      if (this.#tags[slot] === wanted && this.#equalsKey(id, begin, length)) return id;
+      const number = this.#numbers[slot]!;
+      if (this.#tags[slot] === wanted && this.#equalsEnd(number, length)) return number;
     }
-    if (this.#size === this.#ends.length) this.#growEnds();
-    this.#ends[this.#size] = begin + length;
+    const number = this.#end;
+    this.#words[number] = length;
+    this.#words[number + 1] = this.#blank;
+    this.#words[number + 2] = this.#blank;
+    this.#end += HEAD + ((length + 3) >>> 2);
     this.#tags[slot] = wanted;
-    this.#ids[slot] = this.#size++;
-    if (this.#size * 2 > this.#tags.length) this.#rehash(this.#tags.length * 2);
-    return this.#size - 1;
+    this.#numbers[slot] = number;
+    this.#size++;
+    if (this.#size * 3 > this.#tags.length * 2) this.#rehash(this.#tags.length * 2);
+    return number;
   }
 
-  #hash(begin: number, length: number): number {
+  #hash(number: number, length: number): number {
+    const begin = (number + HEAD) * 4;
     let hash = HASH_START;
     for (let i = begin + length - 1; i >= begin; i--) hash = hashStep(hash, this.#bytes[i]!);
     return spread(hash);
   }
 
-  #equalsKey(id: number, begin: number, length: number): boolean {
-    const other = this.#begin(id);
-    if (this.#ends[id]! - other !== length) return false;
-    for (let i = 0; i < length; i++) if (this.#bytes[other + i] !== this.#bytes[begin + i]) return false;
+  #equalsEnd(number: number, length: number): boolean {
+    if (this.#words[number] !== length) return false;
+    const begin = (number + HEAD) * 4;
+    const end = (this.#end + HEAD) * 4;
+    for (let i = 0; i < length; i++) if (this.#bytes[begin + i] !== this.#bytes[end + i]) return false;
     return true;
   }
 
-  #equalsScan(id: number, scan: HostScan, start: number): boolean {
-    const begin = this.#begin(id);
+  #equalsScan(number: number, scan: HostScan, start: number): boolean {
     const length = scan.text.length - start;
-    if (this.#ends[id]! - begin !== length) return false;
+    if (this.#words[number] !== length) return false;
+    const begin = (number + HEAD) * 4;
     const bytes = this.#bytes;
     const codes = scan.codes;
     for (let i = 0; i < length; i++) if (bytes[begin + i] !== codes[start + i]) return false;
     return true;
   }
 
-  #growEnds(): void {
-    const ends = new Uint32Array(this.#ends.length * 2);
-    ends.set(this.#ends);
-    this.#ends = ends;
-  }
-
-  #growBytes(needed: number): void {
-    const bytes = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
-    bytes.set(this.#bytes);
-    this.#bytes = bytes;
-  }
-
   #rehash(slotCount: number): void {
     const tags = new Uint8Array(slotCount);
-    const ids = new Int32Array(slotCount);
-    for (let id = 0; id < this.#size; id++) {
-      const begin = this.#begin(id);
-      const hash = this.#hash(begin, this.#ends[id]! - begin);
+    const numbers = new Int32Array(slotCount);
+    for (const number of this.numbers()) {
+      const hash = this.#hash(number, this.#words[number]!);
       let slot = hash & (slotCount - 1);
       while (tags[slot] !== 0) slot = (slot + 1) & (slotCount - 1);
       tags[slot] = tagOf(hash);
-      ids[slot] = id;
+      numbers[slot] = number;
     }
     this.#tags = tags;
-    this.#ids = ids;
+    this.#numbers = numbers;
   }
 }
 
@@ -216,8 +247,8 @@ const SCAN = new HostScan();
 
 /** A set of names with the wildcards of `domain_trie.ts`; that trie holds the few that have `*` in them, and is its oracle. */
 export class DomainSet implements HostSet {
+  /** The owner's first word holds the flags. */
   readonly #table = new DomainTable();
-  #flags = new Uint8Array(8);
   readonly #wild = new DomainTrie<true>();
   #count = 0;
 
@@ -253,7 +284,7 @@ export class DomainSet implements HostSet {
     const last = scan.count - 1;
     for (let k = 0; k <= last; k++) {
       const id = this.#table.find(scan, k);
-      if (id >= 0 && (this.#flags[id]! & (k === last ? APEX : BELOW)) !== 0) return true;
+      if (id >= 0 && (this.#table.word(id, 0) & (k === last ? APEX : BELOW)) !== 0) return true;
     }
     return this.#wild.size > 0 && this.#wild.find(scan.text) !== undefined;
   }
@@ -264,8 +295,8 @@ export class DomainSet implements HostSet {
   }
 
   /** `APEX`, `BELOW` or both, of a name in `table`. */
-  flagsOf(id: number): number {
-    return this.#flags[id]!;
+  flagsOf(number: number): number {
+    return this.#table.word(number, 0);
   }
 
   /** The names that are not in `table`; undefined when there are none. */
@@ -277,7 +308,6 @@ export class DomainSet implements HostSet {
   /** Gives back the room that growing left over. */
   trim(): void {
     this.#table.trim();
-    this.#flags = this.#flags.slice(0, this.#table.size);
   }
 
   #addPlain(text: string, from: number, to: number): void {
@@ -295,12 +325,7 @@ export class DomainSet implements HostSet {
       flags = APEX | BELOW;
     }
     const id = this.#table.insert(text, start, to);
-    if (id >= this.#flags.length) {
-      const flagsBefore = this.#flags;
-      this.#flags = new Uint8Array(flagsBefore.length * 2);
-      this.#flags.set(flagsBefore);
-    }
-    this.#flags[id]! |= flags;
+    this.#table.setWord(id, 0, this.#table.word(id, 0) | flags);
     this.#count++;
   }
 

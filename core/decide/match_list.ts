@@ -16,12 +16,11 @@ import type { Target } from "./targets.ts";
 const NOWHERE = 0x7fffffff;
 
 /**
- * Rules over names. By the table's numbers there are two places, or `NOWHERE`: of the first rule that takes the name itself, and of
- * the first that takes what ends with a dot and the name.
+ * Rules over names. The table's words are two places, or `NOWHERE`: of the first rule that takes the name itself, and of the first
+ * that takes what ends with a dot and the name.
  */
 export interface HostIndex {
   readonly table: DomainTable;
-  readonly places: Int32Array;
   /** The first place of any of them. */
   readonly firstPlace: number;
 }
@@ -52,7 +51,7 @@ export interface RuleListParts {
   readonly others: Int32Array;
   readonly conditions: readonly Condition[];
   /** By place: which of `targets` the rule names; -1 when the condition itself leaves one in the context. */
-  readonly targetIds: Int32Array;
+  readonly targetIds: Int16Array | Int32Array;
   readonly targets: readonly (Target | undefined)[];
 }
 
@@ -166,7 +165,7 @@ export class RuleList {
     for (let k = 0; k <= last; k++) {
       const id = index.table.find(scan, k);
       if (id < 0) continue;
-      const place = index.places[k === last ? id * 2 : id * 2 + 1]!;
+      const place = index.table.word(id, k === last ? 0 : 1);
       if (place < best) best = place;
     }
     return best;

@@ -43,7 +43,7 @@ const OWN_MODULES = new Map<string, ScriptModule>();
 
 function ownModule(url: string): ScriptModule {
   let module = OWN_MODULES.get(url);
-  if (module === undefined) OWN_MODULES.set(url, module = compileModule(stripTypes(OWN_SOURCES.get(url)!)));
+  if (module === undefined) OWN_MODULES.set(url, module = compileModule(stripTypes(OWN_SOURCES.get(url)!), false));
   return module;
 }
 

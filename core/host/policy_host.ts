@@ -98,7 +98,8 @@ export class PolicyHost {
   close(): Promise<void> {
     this.#closed = true;
     this.#watch?.close();
-    return this.#runner.close();
+    this.#runner.close();
+    return Promise.resolve();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

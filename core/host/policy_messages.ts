@@ -44,6 +44,7 @@ function hasFields(message: Fields): boolean {
     case "nonsense":
       return isId(message.id) && isText(message.message);
     case "threw":
+    case "late":
       return isId(message.id) && isError(message.error);
     case "log":
       return LEVELS.includes(message.level) && isText(message.text) && isText(message.stack);

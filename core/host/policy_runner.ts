@@ -18,7 +18,7 @@ import {
 import { readAnswer } from "../policy/answer.ts";
 import type { FromWorker, SentError } from "../policy/bundle.ts";
 import type { PolicyFiles, PolicyIssue, PolicyPlace } from "./policy_files.ts";
-import { isFromWorker } from "./policy_messages.ts";
+import { type CheckedMessage, isFromWorker } from "./policy_messages.ts";
 import { PolicyThread } from "./policy_thread.ts";
 
 /** What a policy says about one flow. */
@@ -57,7 +57,7 @@ type State = "loading" | "running" | "suspended" | "closed";
 interface Call {
   readonly meta: Metadata;
   readonly resolve: (answer: PolicyAnswer) => void;
-  /** When the worker was asked. Units: ms. */
+  /** When the worker was asked; once it waits for a promise, since when. Units: ms. */
   at: number;
   /** The worker said that it waits for a promise, so it is alive. */
   pending: boolean;
@@ -66,6 +66,10 @@ interface Call {
 const RULES: PolicyAnswer = { kind: "rules" };
 /** Lateness of a timer that means that this process itself did not run. Units: ms. */
 const STALL_MS = 20;
+/** A script stops itself after one deadline; a worker that says nothing for so many is killed. */
+const HANG_FACTOR = 1.5;
+/** Deadlines that a call may wait behind others. */
+const QUEUE_FACTOR = 4;
 
 /** One version of a policy, loaded or on its way. */
 export class PolicyRunner {
@@ -74,12 +78,8 @@ export class PolicyRunner {
   hasOnConnection = false;
   readonly #options: RunnerOptions;
   readonly #calls = new Map<number, Call>();
-  /** Calls that ran out of time without a sign that the worker is alive. */
-  readonly #overdue = new Set<number>();
   #state: State = "loading";
   #thread: PolicyThread | undefined;
-  /** Resolves when every thread that was killed is gone. */
-  #gone: Promise<void> = Promise.resolve();
   #secret = "";
   #nextId = 0;
   #hangs = 0;
@@ -126,13 +126,12 @@ export class PolicyRunner {
     if (this.#calls.size === 0) this.close();
   }
 
-  /** Ends the worker at once; the rules decide what still waits. Resolves when its thread is gone. */
-  close(): Promise<void> {
+  /** Ends the worker at once; the rules decide what still waits. */
+  close(): void {
     this.#state = "closed";
     this.#stop();
     for (const { resolve } of this.#calls.values()) resolve(RULES);
     this.#calls.clear();
-    return this.#gone;
   }
 
   #issue(place: PolicyPlace, message: string, severity: PolicyIssue["severity"] = "error"): PolicyIssue {
@@ -154,7 +153,8 @@ export class PolicyRunner {
       ended: (message) => thread === this.#thread && this.#fault(`its worker ended: ${message.slice(0, 200)}`),
     });
     this.#thread = thread;
-    const limits = { textLength: POLICY_TEXT_LENGTH_MAX, logLines: POLICY_LOG_LINES_MAX };
+    const { deadlineMs: callMs, loadDeadlineMs: loadMs } = this.#options;
+    const limits = { textLength: POLICY_TEXT_LENGTH_MAX, logLines: POLICY_LOG_LINES_MAX, loadMs, callMs };
     thread.post({ kind: "load", secret: this.#secret, limits, bundle: this.files.bundle });
     return new Promise((resolve) => {
       this.#settleLoad = resolve;
@@ -180,15 +180,12 @@ export class PolicyRunner {
     clearTimeout(this.#timer);
     clearTimeout(this.#loadTimer);
     this.#timer = undefined;
-    this.#overdue.clear();
-    const killed = this.#thread?.kill();
+    this.#thread?.kill();
     this.#thread = undefined;
-    if (killed !== undefined) this.#gone = this.#gone.then(() => killed);
   }
 
   #post(id: number, call: Call): void {
     call.at = performance.now();
-    if (this.#calls.size === 1 && this.#overdue.size === 0) this.#heardAt = call.at;
     this.#thread!.post({ kind: "call", id, meta: call.meta });
     this.#arm(call.at + this.#options.deadlineMs);
   }
@@ -199,32 +196,25 @@ export class PolicyRunner {
     this.#timer = setTimeout(() => this.#watch(), Math.max(0, at - performance.now()));
   }
 
-  /** Runs when the oldest call may be late. Time in which this process itself stood still counts for nobody. */
+  /** Runs when a call may be late. Time in which this process itself stood still counts for nobody. */
   #watch(): void {
     this.#timer = undefined;
     const now = performance.now();
-    const { deadlineMs } = this.#options;
     const stalled = now - this.#timerAt > STALL_MS ? now - this.#timerAt : 0;
     this.#heardAt += stalled;
-    for (const call of this.#calls.values()) call.at += stalled;
+    const { deadlineMs } = this.#options;
+    let next = Infinity;
     for (const [id, call] of this.#calls) {
-      if (now < call.at + deadlineMs) break;
-      if (!call.pending) this.#overdue.add(id);
-      if (!call.pending && this.#isHung(now)) return this.#fault(`onConnection did not return within ${deadlineMs} ms`);
-      this.#settle(id, this.#failure(`onConnection did not answer within ${deadlineMs} ms`));
+      call.at += stalled;
+      const hungAt = call.pending ? Infinity : Math.max(this.#heardAt, call.at) + deadlineMs * HANG_FACTOR;
+      const lateAt = call.at + deadlineMs * (call.pending ? 1 : QUEUE_FACTOR);
+      if (now >= hungAt) return this.#fault(`it did not return within ${deadlineMs} ms`);
+      if (now >= lateAt) {
+        const why = call.pending ? "its promise was not settled" : "it is busy with other flows and did not answer";
+        this.#settle(id, this.#failure(`${why} within ${lateAt - call.at} ms`));
+      } else next = Math.min(next, hungAt, lateAt);
     }
-    if (this.#overdue.size > 0 && this.#isHung(now)) {
-      return this.#fault(`onConnection did not return within ${deadlineMs} ms`);
-    }
-    const oldest = this.#calls.values().next().value;
-    const nextCall = oldest === undefined ? Infinity : oldest.at + deadlineMs;
-    const nextHang = this.#overdue.size === 0 ? Infinity : this.#heardAt + deadlineMs;
-    const next = Math.min(nextCall, nextHang);
     if (next !== Infinity) this.#arm(next);
-  }
-
-  #isHung(now: number): boolean {
-    return now >= this.#heardAt + this.#options.deadlineMs;
   }
 
   #settle(id: number, answer: PolicyAnswer): void {
@@ -245,9 +235,12 @@ export class PolicyRunner {
     const answer = this.#failure(`${message}; the rules decide`);
     for (const id of [...this.#calls.keys()]) this.#settle(id, answer);
     if (this.#retired) return; // settling the last call closed it
-    if (this.#hangs >= POLICY_HANGS_MAX) {
-      this.#suspend("onConnection", `it hung or broke ${this.#hangs} times in a row`);
-    } else this.#restart();
+    if (this.#hangs >= POLICY_HANGS_MAX) this.#suspendHung();
+    else this.#restart();
+  }
+
+  #suspendHung(): void {
+    this.#suspend("onConnection", `it hung or broke ${this.#hangs} times in a row`);
   }
 
   async #restart(): Promise<void> {
@@ -258,6 +251,7 @@ export class PolicyRunner {
   }
 
   #suspend(member: "onConnection" | "rules", why: string): void {
+    if (this.#state === "closed") return;
     this.#state = "suspended";
     this.#stop();
     this.#suspension = this.#issue(
@@ -276,8 +270,6 @@ export class PolicyRunner {
       }
       return;
     }
-    this.#heardAt = performance.now();
-    this.#overdue.clear();
     switch (data.kind) {
       case "loaded":
         return this.#takeLoaded(data);
@@ -324,20 +316,24 @@ export class PolicyRunner {
     this.#loaded(undefined);
   }
 
-  #takeAnswer(data: Extract<FromWorker, { id: number }>): void {
+  #takeAnswer(data: Extract<CheckedMessage, { id: number }>): void {
+    this.#heardAt = performance.now();
     const call = this.#calls.get(data.id);
     if (call === undefined) return;
     if (data.kind === "pending") {
       call.pending = true;
+      call.at = this.#heardAt;
       return;
     }
-    this.#hangs = 0;
-    if (data.kind === "threw") {
+    this.#hangs = data.kind === "late" ? this.#hangs + 1 : 0;
+    if (data.kind === "threw" || data.kind === "late") {
       const issue = this.#thrown("Cannot ask the policy", data.error, "onConnection");
       this.#options.onIssue(issue);
-      return this.#settle(data.id, { kind: "failed", issue });
+      this.#settle(data.id, { kind: "failed", issue });
+      if (this.#hangs >= POLICY_HANGS_MAX) this.#suspendHung();
+      return;
     }
-    const answer = data.kind === "nonsense" ? data.message : readAnswer({ via: data.via, duplicate: data.duplicate });
+    const answer = data.kind === "answer" ? readAnswer({ via: data.via, duplicate: data.duplicate }) : data.message;
     if (typeof answer === "string") return this.#settle(data.id, this.#failure(`its answer makes no sense: ${answer}`));
     const { via, duplicate } = answer;
     this.#settle(data.id, via === undefined && duplicate === undefined ? RULES : { kind: "verdict", via, duplicate });

@@ -1,28 +1,11 @@
 /**
- * A thread without any permission that can be killed even while it runs in a circle.
+ * A thread without any permission, which runs `policy_worker.ts`.
  *
- * Deno's `Worker` can be without permissions, but since 2.9 its `terminate()` waits for the thread's event loop, which a busy loop never
- * reaches: the thread burns on, and the process cannot end. A worker of `node:worker_threads` is killed at once with all that it started, but has
- * every permission. So: a small node worker of ours starts the Worker that runs the script, and hands it one end of a channel.
- *
- * ```
- * host ──terminate()──► keeper (node:worker_threads, our code only) ──starts──► script (Worker, permissions: "none")
- *   └──────────────────────────── MessageChannel ──────────────────────────────────┘
- * ```
+ * From Deno 2.9 on `Worker.terminate()` waits for the thread's event loop, so that a thread in a busy loop burns on until the process ends
+ * (2.7 kills it). Therefore the loops of a script stop by themselves (see `core/policy/time_checks.ts`), and killing is for what they cannot
+ * see: a regular expression that backtracks for ever. A program that ran a policy should end by `Deno.exit`.
  */
-import { Worker as NodeWorker } from "node:worker_threads";
 import { policyWorkerUrl } from "./policy_sources.ts";
-
-const KEEPER = `
-import { parentPort } from "node:worker_threads";
-parentPort.once("message", ({ url, port }) => {
-  const script = new Worker(url, { type: "module", name: "policy", deno: { permissions: "none" } });
-  script.addEventListener("error", (event) => {
-    event.preventDefault();
-    parentPort.postMessage(String(event.message).slice(0, 200));
-  });
-  script.postMessage(port, [port]);
-});`;
 
 /** What is told about the thread. */
 export interface ThreadListener {
@@ -34,35 +17,27 @@ export interface ThreadListener {
 
 /** A running `policy_worker.ts`. */
 export class PolicyThread {
-  readonly #keeper: NodeWorker;
-  readonly #port: MessagePort;
+  readonly #worker: Worker;
   #killed = false;
 
   constructor(listener: ThreadListener) {
-    const { port1, port2 } = new MessageChannel();
-    this.#port = port1;
-    port1.onmessage = (event) => this.#killed || listener.message(event.data);
-    port1.onmessageerror = () => this.#killed || listener.message(undefined);
-    this.#keeper = new NodeWorker(new URL(`data:text/javascript,${encodeURIComponent(KEEPER)}`));
-    const ended = (what: unknown) =>
-      this.#killed || listener.ended(what instanceof Error ? what.message : String(what));
-    this.#keeper.on("message", ended);
-    this.#keeper.on("error", ended);
-    this.#keeper.on("exit", ended);
-    // deno-lint-ignore no-explicit-any
-    this.#keeper.postMessage({ url: policyWorkerUrl(), port: port2 }, [port2 as any]);
+    this.#worker = new Worker(policyWorkerUrl(), { type: "module", name: "policy", deno: { permissions: "none" } });
+    this.#worker.onmessage = (event) => this.#killed || listener.message(event.data);
+    this.#worker.onmessageerror = () => this.#killed || listener.message(undefined);
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      if (!this.#killed) listener.ended(String(event.message).slice(0, 200));
+    };
   }
 
   /** Sends a message. */
   post(message: unknown): void {
-    this.#port.postMessage(message);
+    this.#worker.postMessage(message);
   }
 
-  /** Ends the thread, whatever it does. Resolves when it is gone. */
-  async kill(): Promise<void> {
-    if (this.#killed) return;
+  /** Ends the thread. */
+  kill(): void {
     this.#killed = true;
-    this.#port.close();
-    await this.#keeper.terminate();
+    this.#worker.terminate();
   }
 }

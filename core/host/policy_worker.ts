@@ -16,6 +16,7 @@ type Namespace = Record<string, unknown>;
 type Getters = Record<string, () => unknown>;
 type Steps = Iterator<unknown> | AsyncIterator<unknown>;
 type Scope = typeof globalThis & {
+  postMessage(message: unknown): void;
   Deno: { memoryUsage(): { heapUsed: number; external: number }; inspect(value: unknown, options: object): string };
 };
 
@@ -37,19 +38,27 @@ const REFUSED =
     .split(" ");
 
 const scope = globalThis as Scope;
-let post: (message: unknown) => void;
+const post = scope.postMessage.bind(scope);
 const inspect = scope.Deno.inspect;
 const memoryUsage = scope.Deno.memoryUsage;
 const evaluate = scope.eval;
 const { setTimeout: startTimer, setInterval: startInterval, Error: PlainError, String: toText } = scope;
+const clock = performance.now.bind(performance);
 const { defineProperty, getOwnPropertyNames, getPrototypeOf, freeze } = Object;
 
+/** Checks of the time between two looks at the clock. */
+const CHECKS_PER_LOOK = 64;
 /** Calls between two looks at the memory. */
 const CALLS_PER_LOOK = 32;
 
 let secret = "";
 /** Bounds of `core/base/limits.ts`, which the host sends: this file can import nothing. */
-let limits = { textLength: 0, logLines: 0 };
+let limits = { textLength: 0, logLines: 0, loadMs: 0, callMs: 0 };
+/** Time that the script may use in one turn of the event loop. Units: ms. */
+let turnMs = 0;
+/** When the script began this turn; 0 before it was first looked at. Units: ms. */
+let turnAt = 0;
+let untilLook = 0;
 let logged = 0;
 let calls = 0;
 let policy: Policy = {};
@@ -63,7 +72,8 @@ function send(message: Unsigned<FromWorker>): void {
 function sent(thrown: unknown): { message: string; stack: string } {
   try {
     if (thrown instanceof PlainError) {
-      const message = `${toText(thrown.name)}: ${toText(thrown.message)}`.slice(0, limits.textLength);
+      const name = thrown instanceof TimeOver ? "" : `${toText(thrown.name)}: `;
+      const message = `${name}${toText(thrown.message)}`.slice(0, limits.textLength);
       return { message, stack: toText(thrown.stack ?? "").slice(0, limits.textLength) };
     }
     return { message: `${runtime.describe(thrown)} was thrown`, stack: "" };
@@ -88,6 +98,28 @@ function log(level: string, values: readonly unknown[]): void {
     text: text.slice(0, limits.textLength),
     stack: toText(new PlainError().stack).slice(0, limits.textLength),
   });
+}
+
+/** The script ran too long without a pause. Nothing that a script can reach makes one. */
+class TimeOver extends PlainError {}
+
+/** Every loop and function of the script comes by here. A turn that takes too long ends wherever it is, as often as it is caught. */
+function tick(): void {
+  if (--untilLook > 0) return;
+  untilLook = CHECKS_PER_LOOK;
+  const now = clock();
+  if (turnAt === 0) {
+    turnAt = now;
+    startTimer(endTurn, 0);
+  } else if (now - turnAt > turnMs) {
+    untilLook = 0;
+    throw new TimeOver(`it did not return within ${turnMs} ms`);
+  }
+}
+
+function endTurn(): void {
+  turnAt = 0;
+  untilLook = 0;
 }
 
 function replaceConsole(): void {
@@ -183,10 +215,8 @@ async function load({ modules, order, entry, runtime: own }: Bundle): Promise<Po
     const take = (given: Getters) => {
       getters[index] = given;
     };
-    const steps = factories[index]!.call(undefined, ...dependencies.map((each) => namespaces[each]), {
-      __proto__: null,
-      url,
-    }, take);
+    const meta = { __proto__: null, url };
+    const steps = factories[index]!.call(undefined, ...dependencies.map((each) => namespaces[each]), meta, tick, take);
     steps.next();
     return steps;
   });
@@ -203,12 +233,14 @@ async function load({ modules, order, entry, runtime: own }: Bundle): Promise<Po
 
 async function begin(bundle: Bundle): Promise<void> {
   try {
+    turnMs = limits.loadMs;
     policy = await load(bundle);
     const { rules: source, onConnection, onDns } = policy;
     const given: unknown = typeof source === "function"
       ? source.call(policy, runtime.createRuleBuilder())
       : source ?? [];
     const rules = runtime.readRules(given);
+    turnMs = limits.callMs;
     if (!Array.isArray(rules)) return send({ kind: "failed", error: { message: rules.message, stack: rules.origin } });
     send({ kind: "loaded", rules, onConnection: typeof onConnection === "function", onDns: onDns !== undefined });
   } catch (error) {
@@ -234,6 +266,7 @@ function look(): void {
 
 async function call(id: number, meta: Metadata): Promise<void> {
   logged = 0;
+  endTurn();
   try {
     const value: unknown = policy.onConnection!(meta);
     if (!(typeof value === "object" && value !== null && typeof (value as PromiseLike<unknown>).then === "function")) {
@@ -243,26 +276,21 @@ async function call(id: number, meta: Metadata): Promise<void> {
       answer(id, await value);
     }
   } catch (error) {
-    send({ kind: "threw", id, error: sent(error) });
+    send({ kind: error instanceof TimeOver ? "late" : "threw", id, error: sent(error) });
   }
   look();
 }
 
-function receive(event: MessageEvent<ToWorker>): void {
-  const message = event.data;
+scope.addEventListener("message", (event) => {
+  const message = (event as MessageEvent<ToWorker>).data;
+  event.stopImmediatePropagation();
   if (message.kind === "call") call(message.id, message.meta);
   else if (secret === "") {
     secret = message.secret;
     limits = message.limits;
     begin(message.bundle);
   }
-}
-
-scope.addEventListener("message", (event) => {
-  const port = (event as MessageEvent<MessagePort>).data;
-  post = port.postMessage.bind(port);
-  port.onmessage = receive;
-}, { once: true });
+});
 scope.addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
   send({ kind: "uncaught", error: sent((event as PromiseRejectionEvent).reason) });

@@ -3,7 +3,7 @@
  *
  * Read first: RFC 5869 (HKDF), RFC 8446 section 7.1 (HKDF-Expand-Label), RFC 9001 section 5.
  */
-import { createCipheriv, createDecipheriv, createHmac } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from "node:crypto";
 import type { InitialCrypto } from "../classify/sniff_crypto.ts";
 import { invariant } from "../base/invariant.ts";
 
@@ -16,35 +16,37 @@ function plainBytes(buffer: Uint8Array): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 }
 
-function hmac(key: Uint8Array, data: Uint8Array): Uint8Array {
-  return plainBytes(createHmac("sha256", key).update(data).digest());
-}
-
-/** HKDF's extract step, which is one HMAC. Source: RFC 5869 section 2.2. */
-function hkdfExtract(salt: Uint8Array, keyMaterial: Uint8Array): Uint8Array {
-  return hmac(salt, keyMaterial);
-}
-
-/** The HkdfLabel structure and the counter 1: up to 32 bytes, HKDF-Expand is one HMAC. Source: RFC 5869 section 2.3. */
-function expandInfo(label: string, lengthBytes: number): Uint8Array {
+/** The HkdfLabel structure. Source: RFC 8446 section 7.1. */
+function createLabel(label: string, lengthBytes: number): Uint8Array {
   const text = LABEL_PREFIX + label;
-  const info = new Uint8Array(2 + 1 + text.length + 1 + 1);
+  const info = new Uint8Array(2 + 1 + text.length + 1);
   info[1] = lengthBytes;
   info[2] = text.length;
   for (let i = 0; i < text.length; i++) info[3 + i] = text.charCodeAt(i);
-  info[info.length - 1] = 1;
   return info;
 }
 
-/** The infos never change: four labels, made once each. */
-const infos = new Map<string, Uint8Array>();
+/** Labels never change: a handful, made once each. */
+const labels = new Map<string, Uint8Array>();
 
+function labelOf(label: string, lengthBytes: number): Uint8Array {
+  const name = `${label}/${lengthBytes}`;
+  let info = labels.get(name);
+  if (info === undefined) labels.set(name, info = createLabel(label, lengthBytes));
+  return info;
+}
+
+function hkdfLabel(salt: Uint8Array, keyMaterial: Uint8Array, label: string, lengthBytes: number): Uint8Array {
+  return new Uint8Array(hkdfSync("sha256", keyMaterial, salt, labelOf(label, lengthBytes), lengthBytes));
+}
+
+const FIRST_BLOCK = new Uint8Array([1]);
+
+/** Up to 32 bytes, HKDF-Expand is one HMAC over the info and the counter 1. Source: RFC 5869 section 2.3. */
 function hkdfExpandLabel(secret: Uint8Array, label: string, lengthBytes: number): Uint8Array {
   invariant(lengthBytes <= HASH_BYTES, "hkdfExpandLabel() gives one hash block at most");
-  const name = `${label}/${lengthBytes}`;
-  let info = infos.get(name);
-  if (info === undefined) infos.set(name, info = expandInfo(label, lengthBytes));
-  return hmac(secret, info).subarray(0, lengthBytes);
+  const hmac = createHmac("sha256", secret).update(labelOf(label, lengthBytes)).update(FIRST_BLOCK);
+  return plainBytes(hmac.digest()).subarray(0, lengthBytes);
 }
 
 function aes128Block(key: Uint8Array, block: Uint8Array): Uint8Array {
@@ -74,5 +76,5 @@ function aes128GcmOpen(
 
 /** The cryptography for `FlowSniffer`, from node:crypto. */
 export function createQuicCrypto(): InitialCrypto {
-  return { hkdfExtract, hkdfExpandLabel, aes128Block, aes128GcmOpen };
+  return { hkdfLabel, hkdfExpandLabel, aes128Block, aes128GcmOpen };
 }

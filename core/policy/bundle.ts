@@ -30,8 +30,10 @@ export interface SentError {
   readonly stack: string;
 }
 
-/** Bounds that hold inside the worker. Units: UTF-16 code units, lines per call. */
+/** Bounds that hold inside the worker. Units: UTF-16 code units, lines per call, ms. */
 export interface WorkerLimits {
+  readonly loadMs: number;
+  readonly callMs: number;
   readonly textLength: number;
   readonly logLines: number;
 }
@@ -62,6 +64,8 @@ export type FromWorker =
     }
     | { readonly kind: "nonsense"; readonly id: number; readonly message: string }
     | { readonly kind: "threw"; readonly id: number; readonly error: SentError }
+    /** The call was ended because it ran too long. */
+    | { readonly kind: "late"; readonly id: number; readonly error: SentError }
     /** An error or a rejection that nobody waited for. */
     | { readonly kind: "uncaught"; readonly error: SentError }
     | { readonly kind: "log"; readonly level: string; readonly text: string; readonly stack: string }

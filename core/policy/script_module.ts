@@ -7,6 +7,7 @@
  */
 import { findUses, type ModuleUses } from "./module_scope.ts";
 import { declaredNames } from "./module_scope.ts";
+import { timeChecks } from "./time_checks.ts";
 import { childrenOf, parseScript, type Place, placeAt, ScriptSyntaxError, type Syntax } from "./syntax.ts";
 
 /** Another file that a module names. */
@@ -34,7 +35,7 @@ export interface ScriptModule {
   readonly stars: readonly Binding[];
   /** True when the module waits at its top level. */
   readonly awaits: boolean;
-  /** A generator function's source. Shape: `(function*(namespace of each request…, meta, export) { … })`. */
+  /** A generator function's source. Shape: `(function*(namespace of each request…, meta, tick, export) { … })`. */
   readonly code: string;
   /** Where the properties called `onConnection`, `onDns` and `rules` are first written. */
   readonly members: ReadonlyMap<string, Place>;
@@ -46,6 +47,8 @@ interface Edit {
   readonly at: number;
   readonly length: number;
   readonly text: string;
+  /** Edits at one offset go in this order; of equal ones an insertion first. */
+  readonly rank: number;
 }
 
 const MEMBERS = ["onConnection", "onDns", "rules"];
@@ -101,8 +104,8 @@ class Compiler {
     return `${this.#prefix}def$`;
   }
 
-  #edit(at: number, length: number, text: string): void {
-    this.edits.push({ at, length, text });
+  #edit(at: number, length: number, text: string, rank = 0): void {
+    this.edits.push({ at, length, text, rank });
   }
 
   #place(node: Syntax): Place {
@@ -206,6 +209,10 @@ class Compiler {
     for (const node of importMetas) this.#edit(node.start, node.end - node.start, `${this.#prefix}meta`);
   }
 
+  checkTimes(program: Syntax): void {
+    for (const { at, text, rank } of timeChecks(program, `${this.#prefix}tick()`)) this.#edit(at, 0, text, rank);
+  }
+
   /** The head that goes before the script's first character. */
   open(awaits: boolean): void {
     const p = this.#prefix;
@@ -213,7 +220,7 @@ class Compiler {
     const getters = [...this.locals.values()].map((local) => `${JSON.stringify(local)}:()=>${local}`);
     const head = `(${
       awaits ? "async " : ""
-    }function*(${namespaces}${p}meta,${p}out){"use strict";${p}out({__proto__:null,${
+    }function*(${namespaces}${p}meta,${p}tick,${p}out){"use strict";${p}out({__proto__:null,${
       [...new Set(getters)].join(",")
     }});yield;`;
     const bang = this.#text.startsWith("#!") ? "//" : "";
@@ -253,10 +260,10 @@ function originalOffset(edits: readonly Edit[], offset: number): number {
 }
 
 /**
- * Compiles a module whose types are gone already.
+ * Compiles a module whose types are gone already. `timed` puts checks of the time into its loops and functions.
  * Errors: `ScriptSyntaxError`.
  */
-export function compileModule(text: string): ScriptModule {
+export function compileModule(text: string, timed = true): ScriptModule {
   const program = parseScript(text);
   const compiler = new Compiler(text);
   let uses: ModuleUses;
@@ -266,13 +273,14 @@ export function compileModule(text: string): ScriptModule {
     compiler.readExports(program);
     uses = findUses(program, new Set(compiler.imports.keys()));
     members = findMembers(program, text);
+    if (timed) compiler.checkTimes(program);
   } catch (error) {
     if (error instanceof RangeError) throw new ScriptSyntaxError("it nests too deeply", { line: 1, column: 1 });
     throw error;
   }
   compiler.rewriteUses(uses);
   compiler.open(uses.awaits);
-  const edits = compiler.edits.toSorted((a, b) => a.at - b.at || a.length - b.length);
+  const edits = compiler.edits.toSorted((a, b) => a.at - b.at || a.rank - b.rank || a.length - b.length);
   const code = `${apply(text, edits)}\n})`;
   const used = new Set(uses.uses.map(({ name }) => name));
   return {

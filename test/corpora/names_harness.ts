@@ -35,11 +35,15 @@ function endpoint(text: string): string {
   return ip === undefined ? text : `[${formatIp(ip)}]${match![2]}`;
 }
 
+/** `1 TCP a:1 <-> b:2 [VLAN: 2][proto: GTP:91.275/TLS.Crashlytics]…`. */
+const FLOW_LINE =
+  /^\s*\d+\s+(TCP|UDP) (\S+) (?:<->|->) (\S+) (?:\[VLAN: \d+\])?\[proto: (?:[A-Z0-9-]+:)?[0-9.]+\/([^\]]+)\]/;
+
 /** Reads the flow lines of a `.out` file. */
 export function readNdpiFlows(text: string): NdpiFlow[] {
   const flows: NdpiFlow[] = [];
   for (const line of text.split("\n")) {
-    const match = /^\s*\d+\s+(TCP|UDP) (\S+) (?:<->|->) (\S+) \[proto: (?:[A-Z0-9-]+:)?[0-9.]+\/([^\]]+)\]/.exec(line);
+    const match = FLOW_LINE.exec(line);
     if (match === null) continue;
     const name = /\[Hostname\/SNI: ([^\]]*)\]/.exec(line)?.[1] ?? "";
     flows.push({

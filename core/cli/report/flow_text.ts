@@ -46,10 +46,10 @@ export function ruleText(type: string, payload: string): string {
 /** Targets that say the same as the verdict. Source: Clash's built-in proxies. */
 const BUILT_IN: ReadonlySet<string> = new Set(["DIRECT", "REJECT", "REJECT-DROP"]);
 
-/** The way a flow takes, from the group that the rule names to the proxy that carries it: `office → ss-1`; "" when it says nothing new. */
+/** The way a flow takes, from the group that the rule names to the proxy that carries it: `office → ss-1`, without what the verdict says. */
 export function chainText(flow: ReplayFlow): string {
   const way = flow.chains.map(visible).reverse();
-  if (way.length === 1 && BUILT_IN.has(way[0]!)) return "";
+  if (BUILT_IN.has(way.at(-1) ?? "")) way.pop();
   return way.join(" → ");
 }
 

@@ -3,7 +3,7 @@
  *
  * Source: HTML Living Standard, section 13.1.2.3 (attribute values in double quotes) and 13.1.3 (text).
  */
-import { visible } from "./visible.ts";
+import { visibleUpTo } from "./visible.ts";
 
 /** A piece of HTML that is already safe. Only `markup` and `trusted` make one. */
 export class Markup {
@@ -30,7 +30,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
 
 /** Text for HTML, inside an element or a quoted attribute. Unseen characters are written out first, see `visible()`. */
 export function escapeHtml(text: string): string {
-  return visible(text, TEXT_UNITS_MAX).replace(/[&<>"']/g, (character) => ENTITIES[character]!);
+  return visibleUpTo(text, TEXT_UNITS_MAX).replace(/[&<>"']/g, (character) => ENTITIES[character]!);
 }
 
 function write(content: Content): string {

@@ -35,8 +35,13 @@ function escapeOf(character: string): string {
   return `\\u{${code.toString(16)}}`;
 }
 
-/** One line of text with nothing in it that a terminal or a browser would act on; cut at `unitsMax` code units. */
-export function visible(text: string, unitsMax = FIELD_UNITS_MAX): string {
+/** One line of text with nothing in it that a terminal or a browser would act on; cut at 2,048 code units. */
+export function visible(text: string): string {
+  return visibleUpTo(text, FIELD_UNITS_MAX);
+}
+
+/** As `visible()`, cut at `unitsMax`. Units: UTF-16 code units. */
+export function visibleUpTo(text: string, unitsMax: number): string {
   // Most text is printable ASCII; the test for it is much cheaper than the property classes.
   if (text.length <= unitsMax && /^[\x20-\x7e]*$/.test(text)) return text;
   const cut = text.length > unitsMax ? `${text.slice(0, unitsMax)}…` : text;
