@@ -6,20 +6,21 @@ import { projectFiles, ROOT } from "./project.ts";
 
 /** Folders of test/ with tasks of their own. */
 const OTHER_TASKS = ["corpora", "browser", "live", "windows"];
-/** Folders of test/ whose subject may touch the system. */
-const OUTSIDE = ["cli", "host", "scripts", "seeds", "sim", "suites"];
+/** Folders of core/ that may touch the system. */
+const OUTSIDE = ["cli", "host"];
 /** The yaml package looks at these two, and cannot be told not to. */
 const PURE_PERMISSIONS = ["--no-prompt", "--allow-env=LOG_STREAM,LOG_TOKENS"];
 
-/** Sorts test files by what they may touch. Paths of other tasks are left out. */
+/** Sorts the test files among `files` by what they may touch. Files of other tasks are left out. */
 export function sortTests(files: readonly string[]): { pure: string[]; outside: string[] } {
+  const core = new Set(files.filter((file) => file.startsWith("core/")).map((file) => file.split("/")[1]!));
   const pure: string[] = [];
   const outside: string[] = [];
   for (const file of files) {
-    const [top, folder, deeper] = file.split("/");
-    if (top !== "test" || !file.endsWith("_test.ts") || OTHER_TASKS.includes(folder!)) continue;
-    if (deeper !== undefined && OUTSIDE.includes(folder!)) outside.push(file);
-    else pure.push(file);
+    const subject = file.split("/")[1] ?? "";
+    if (!file.startsWith("test/") || !file.endsWith("_test.ts") || OTHER_TASKS.includes(subject)) continue;
+    const isPure = core.has(subject.replace(/_test\.ts$/, ".ts")) && !OUTSIDE.includes(subject);
+    (isPure ? pure : outside).push(file);
   }
   return { pure, outside };
 }

@@ -52,7 +52,9 @@ function hkdfExpandLabel(secret: Uint8Array, label: string, lengthBytes: number)
 function aes128Block(key: Uint8Array, block: Uint8Array): Uint8Array {
   const cipher = createCipheriv("aes-128-ecb", key, null);
   cipher.setAutoPadding(false);
-  return plainBytes(cipher.update(block));
+  const sealed = plainBytes(cipher.update(block));
+  cipher.final(); // adds nothing to a whole block, but gives the cipher's resource back
+  return sealed;
 }
 
 function aes128GcmOpen(

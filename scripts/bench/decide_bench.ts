@@ -21,8 +21,8 @@ const MEMORY_MB_AIM = 150;
 const FEW_RULES = 1_000;
 const FLOW_COUNT = 4_096;
 /** Short rounds, of which the best counts: other work on the machine then spoils some of them, not all. */
-const ROUND_MS = 60;
-const ROUNDS = 30;
+const ROUND_MS = 25;
+const ROUNDS = 60;
 
 interface Source {
   readonly name: string;

@@ -29,7 +29,7 @@ const SECRET = "hunter2";
 Deno.test("loadConfig() shows no secret in any message, whatever is wrong around it", async () => {
   const bad = [
     `proxies: [{name: a, type: ss, server: s, port: 1, password: [${SECRET}], pasword: ${SECRET}}]`,
-    `proxies: [{name: a, type: vmess, server: s, port: 1, uuid: {a: ${SECRET}}}]`,
+    `proxies: [{name: a, type: vmess, server: s, uuid: {a: ${SECRET}}}]`,
     `proxies: ["ss://${SECRET}@s:1"]`,
     `proxies: "ss://${SECRET}@s:1"`,
     `proxies: [{name: a, type: ss, server: s, port: 1, password: ${SECRET}: x}]`,

@@ -24,7 +24,7 @@ export interface OurFlow {
 const REASONS = Object.fromEntries(Object.entries(SniffReason).map(([name, value]) => [value, name]));
 
 /** Both ends in a fixed order, so that it does not matter who opened the flow. */
-function flowKey(network: string, a: string, b: string): string {
+export function flowKey(network: string, a: string, b: string): string {
   return a < b ? `${network} ${a} ${b}` : `${network} ${b} ${a}`;
 }
 

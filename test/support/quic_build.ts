@@ -127,6 +127,7 @@ export function sealInitial(options: InitialOptions): Uint8Array {
   const ecb = createCipheriv("aes-128-ecb", hp, null);
   ecb.setAutoPadding(false);
   const mask = ecb.update(packet.slice(numberAt + 4, numberAt + 20));
+  ecb.final();
   packet[0]! ^= mask[0]! & 0x0f;
   for (let i = 0; i < numberBytes; i++) packet[numberAt + i]! ^= mask[1 + i]!;
   return packet;

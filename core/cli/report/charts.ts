@@ -21,6 +21,9 @@ const PLOT_HEIGHT = 190;
 const PLOT_TOP = 14;
 const AXIS_HEIGHT = 24;
 
+/** Room at the left for the numbers of flows. Units: percent of the width. */
+const LABEL_PERCENT = 3.2;
+
 const percent = (value: number) => `${Number(value.toFixed(3))}%`;
 const pixels = (value: number) => Number(value.toFixed(2));
 
@@ -70,7 +73,7 @@ export function timeChart(flows: readonly ReplayFlow[]): Markup | undefined {
   if (span === undefined) return undefined;
   const first = Math.floor(span.first / 1000);
   const last = Math.max(Math.floor(span.last / 1000) + 1, first + SPAN_MS_MIN);
-  const time = scaleUtc().domain([first, last]).nice(SLOTS_WANTED).range([0, 100]);
+  const time = scaleUtc().domain([first, last]).nice(SLOTS_WANTED).range([LABEL_PERCENT, 100]);
   const [begin, end] = time.domain().map(Number) as [number, number];
   const edges = [...new Set([begin, ...time.ticks(SLOTS_WANTED).map(Number), end])].sort((a, b) => a - b);
   const slots = slotsOf(flows, edges);

@@ -71,7 +71,7 @@ const OUTCOME_WORDS: Readonly<Record<ExplainOutcome, string>> = {
 
 /** An outcome in plain words. */
 export function outcomeText(outcome: string): string {
-  return (OUTCOME_WORDS as Readonly<Record<string, string | undefined>>)[outcome] ?? visible(outcome);
+  return Object.hasOwn(OUTCOME_WORDS, outcome) ? OUTCOME_WORDS[outcome as ExplainOutcome] : visible(outcome);
 }
 
 /** What a step of an explanation looked at: `DomainSuffix(example.org) → office`, `lookup resolve`. */

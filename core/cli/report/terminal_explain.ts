@@ -1,5 +1,5 @@
 /** The steps of an explanation, indented under their flow. */
-import type { ExplainStep } from "../../decide/verdict.ts";
+import type { ExplainOutcome, ExplainStep } from "../../decide/verdict.ts";
 import { outcomeText, stepText, stepWhy } from "./flow_text.ts";
 import { countOf } from "./format.ts";
 import type { Paint, Tint } from "./paint.ts";
@@ -10,7 +10,7 @@ const STEPS_MAX = 60;
 
 const INDENT = "    ";
 
-const MARKS: Readonly<Record<string, readonly [mark: string, tint: Tint]>> = {
+const MARKS: Readonly<Record<ExplainOutcome, readonly [mark: string, tint: Tint]>> = {
   matched: ["✓", "green"],
   mismatch: ["·", "dim"],
   skipped: ["·", "dim"],
@@ -33,7 +33,7 @@ export function explainLines(steps: readonly ExplainStep[], room: number, paint:
 }
 
 function stepLines(step: ExplainStep, room: number, paint: Paint): string[] {
-  const [mark, tint] = MARKS[step.outcome] ?? ["·", "dim"];
+  const [mark, tint] = MARKS[step.outcome];
   const why = stepWhy(step);
   const text = `${stepText(step)}: ${outcomeText(step.outcome)}${why === "" ? "" : ` (${why})`}`;
   const wrapped = wrap(text, room - INDENT.length - 2);
