@@ -115,6 +115,7 @@ export class Classifier {
   end(flow: FlowIndex): void {
     const record = this.records[flow]!;
     if (record.sniffer !== undefined) this.stopSniffing(record);
+    this.#dnsStreams.get(flow)?.dispose();
     this.#dnsStreams.delete(flow);
     this.#observer.flowEnding(flow, record);
     this.records[flow] = undefined;
@@ -235,8 +236,11 @@ export class Classifier {
   #takeName(record: FlowRecord, sniffer: FlowSniffer): void {
     const facts = record.facts;
     facts.nameMayCome = false;
-    facts.hostAmbiguous = false;
-    facts.sniffHost = sniffer.host === "" || this.#options.names.accepts(sniffer.host) ? sniffer.host : "";
+    if (sniffer.host !== "" && this.#options.names.accepts(sniffer.host)) {
+      facts.sniffHost = sniffer.host;
+      facts.hostAmbiguous = false;
+    }
+    facts.sniffAddress = sniffer.address;
     facts.sniffProtocol = sniffer.protocol;
     facts.sniffEch = sniffer.ech;
     sniffer.dispose();

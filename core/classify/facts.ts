@@ -35,6 +35,8 @@ export interface FlowFacts {
   hostAmbiguous: boolean;
   /** The name read from the flow's own bytes. Lower case, no final dot. */
   sniffHost: string;
+  /** An IP address that stood where a name should (a Host header, a TLS hello). Reports show it; no rule takes it for a name. */
+  sniffAddress: string;
   sniffProtocol: SniffProtocol;
   /** True when `sniffHost` is the outer (public) name of a hello with Encrypted ClientHello. */
   sniffEch: boolean;
@@ -75,6 +77,7 @@ export function emptyFacts(network: "tcp" | "udp"): FlowFacts {
     host: "",
     hostAmbiguous: false,
     sniffHost: "",
+    sniffAddress: "",
     sniffProtocol: "",
     sniffEch: false,
     nameMayCome: false,
@@ -131,6 +134,7 @@ export interface Metadata {
   specialRules: string;
   remoteDestination: string;
   dscp: number;
+  /** The name, or the address in its place, that the flow's own bytes carry. */
   sniffHost: string;
   /** Not a Clash field: where `sniffHost` was read. */
   sniffProtocol: SniffProtocol;
@@ -166,7 +170,7 @@ export function toMetadata(facts: FlowFacts): Metadata {
     specialRules: facts.specialRules,
     remoteDestination: facts.remoteDestination,
     dscp: facts.dscp,
-    sniffHost: facts.sniffHost,
+    sniffHost: facts.sniffHost !== "" ? facts.sniffHost : facts.sniffAddress,
     sniffProtocol: facts.sniffProtocol,
     ech: facts.sniffEch,
   };

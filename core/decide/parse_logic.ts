@@ -48,7 +48,7 @@ function closeOfRegex(text: string, at: number, to: number): number {
 
 /** Where the group at `at` is closed, looking into conditions so that regular expressions count for themselves only; or -1. */
 function closeOf(text: string, at: number, to: number, depth: number): number {
-  if (depth > 2 * RULE_DEPTH_MAX) return -1;
+  if (depth > 4 * RULE_DEPTH_MAX) return -1;
   if (holdsRegex(text, at, to)) {
     const close = closeOfRegex(text, at, to);
     return close >= 0 ? close : closeOfPlain(text, at, to);

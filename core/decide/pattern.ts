@@ -167,7 +167,9 @@ function reason(error: unknown): string {
 
 function compileNative(source: string): RegExp | string {
   try {
-    return new RegExp(source, "i");
+    const compiled = new RegExp(source, "i");
+    compiled.test("a"); // the engine compiles late, and finds late that a pattern is too large
+    return compiled;
   } catch (error) {
     return reason(error);
   }

@@ -20,7 +20,7 @@ const PEERS = `${ROOT_PATH}scripts/build/demo_peers.py`;
 const CLIENT_MAC = "00:00:5e:00:53:01";
 
 const NGINX = `
-daemon off; worker_processes 1; pid ${LAB}/nginx.pid; error_log stderr crit;
+daemon off; master_process off; pid ${LAB}/nginx.pid; error_log stderr crit;
 events { worker_connections 64; }
 http {
   access_log off; default_type text/plain; server_tokens off;

@@ -78,7 +78,7 @@ Deno.test("explainCommand() shows each rule tried, each lookup with its cost, an
   assertEquals(output.split("\n"), [
     "tcp 10.0.0.2 → www.example.com:443",
     "    ? lookup process: not known (the lookup failed: no process was given)",
-    "    ✓ lookup resolve: matched (www.example.com resolved to 198.51.100.1, 1.5 ms)",
+    "    ✓ lookup resolve: matched (www.example.com resolved to 198.51.100.1, 1.50 ms)",
     "    · DomainSuffix(example.org) → office: no match (host www.example.com does not end with .example.org)",
     "    · ProcessName(curl) → office: no match (the flow's process is not known)",
     "    · DstPort(53) → PASS: no match (destination port 443 is not in 53)",

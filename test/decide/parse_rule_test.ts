@@ -234,7 +234,7 @@ Deno.test("parseRule() gives a rule or an error inside the line when the line is
         assert(result.error.offset >= 0 && result.error.offset + result.error.length <= text.length);
       }
     }),
-    { seed: 7, numRuns: 20_000 },
+    { seed: 7, numRuns: 6_000 },
   );
 });
 

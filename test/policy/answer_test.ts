@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { readAnswer } from "../../core/policy/answer.ts";
 
 Deno.test("readAnswer() takes targets and effects", () => {
-  const cases: [unknown, unknown, unknown][] = [
+  const cases: [unknown, string | undefined, number | undefined][] = [
     [undefined, undefined, undefined],
     ["DIRECT", "DIRECT", undefined],
     [" office ", "office", undefined],
