@@ -10,7 +10,9 @@ import { Counters } from "./act/counters.ts";
 import type { Adapter } from "./adapter/adapter.ts";
 import { Arena, NO_SLOT, type Slot } from "./adapter/arena.ts";
 import {
+  ARENA_SLOT_COUNT,
   FLOW_WAITING_COUNT_MAX,
+  FRAGMENT_SLOT_COUNT_MAX,
   NAME_WAIT_CLIENT_FIRST_US,
   NAME_WAIT_US,
   RESOLVED_ADDRESS_COUNT_MAX,
@@ -52,6 +54,9 @@ export interface EngineOptions {
 function isClientFirst(port: number): boolean {
   return port === 443 || port === 80 || port === 8080 || port === 8443 || port === 853;
 }
+
+/** Slots that may wait for decisions and for fragments; the rest is for packets on their way. */
+const HELD_COUNT_MAX = ARENA_SLOT_COUNT - FLOW_WAITING_COUNT_MAX;
 
 /** What a flow waits for when an event of this kind is meant for it. */
 const STAGE_OF: { readonly [kind in Event["kind"]]: Stage } = {
@@ -133,12 +138,16 @@ export class Engine implements FlowObserver {
   /** Keeps a fragment until its datagram is whole, then carries the datagram as one packet and its fragments with it. */
   #gather(slot: Slot, now: Micros): void {
     const fragments = this.#fragments;
+    if (this.#heldCount() > HELD_COUNT_MAX) return this.#actor.drop(slot, DropReason.QueueFull);
     switch (fragments.add(this.arena, slot, this.#meta, now)) {
       case FragmentOutcome.Held:
         return;
       case FragmentOutcome.Duplicate:
         return this.#actor.drop(slot, DropReason.FragmentDuplicate);
       case FragmentOutcome.Full:
+        this.#dropChain(fragments.take(), DropReason.FragmentTableFull);
+        return this.#gather(slot, now);
+      case FragmentOutcome.TooMany:
         return this.#actor.drop(slot, DropReason.FragmentTableFull);
       case FragmentOutcome.Overlap:
         this.#actor.drop(slot, DropReason.FragmentOverlap);
@@ -190,6 +199,7 @@ export class Engine implements FlowObserver {
       if (this.#isFull(flow)) return this.#dropChain(head, DropReason.QueueFull);
       this.#enqueue(flow, head);
       this.#deliberate(flow, now);
+      this.#makeRoom(now);
       return;
     }
     const copies = this.#copies(flow);
@@ -201,10 +211,27 @@ export class Engine implements FlowObserver {
     }
   }
 
-  /** A flow whose lookup is under way cannot be decided early: what does not fit its queue is lost. */
+  /** A flow whose lookup is under way cannot be decided early: what does not fit its queue, or all queues, is lost. */
   #isFull(flow: FlowIndex): boolean {
-    return this.#deliberations[flow]!.stage > Stage.Name &&
-      this.classifier.table.waitingCount[flow]! >= FLOW_WAITING_COUNT_MAX;
+    return this.#heldCount() > HELD_COUNT_MAX ||
+      (this.#deliberations[flow]!.stage > Stage.Name &&
+        this.classifier.table.waitingCount[flow]! >= FLOW_WAITING_COUNT_MAX);
+  }
+
+  /** Slots that wait here, the packet in hand included. */
+  #heldCount(): number {
+    return this.arena.slotCount - this.arena.freeCount - this.arena.arrivedCount;
+  }
+
+  /** Leaves fragments their share of the slots: flows that have waited longest for their names go on without. */
+  #makeRoom(now: Micros): void {
+    while (this.#heldCount() - this.#fragments.heldCount > HELD_COUNT_MAX - FRAGMENT_SLOT_COUNT_MAX) {
+      const short = firstDeadline(this.#shortWaits) - NAME_WAIT_US;
+      const long = firstDeadline(this.#longWaits) - NAME_WAIT_CLIENT_FIRST_US;
+      const flow = firstFlow(short < long ? this.#shortWaits : this.#longWaits);
+      if (flow === NO_FLOW) return;
+      this.#giveUpName(flow, now);
+    }
   }
 
   #copies(flow: FlowIndex): number {
@@ -246,8 +273,7 @@ export class Engine implements FlowObserver {
 
   #mustDecide(flow: FlowIndex): boolean {
     const table = this.classifier.table;
-    return table.waitingCount[flow]! >= FLOW_WAITING_COUNT_MAX || (table.seen[flow]! & Seen.Reset) !== 0 ||
-      this.arena.freeCount < FLOW_WAITING_COUNT_MAX;
+    return table.waitingCount[flow]! >= FLOW_WAITING_COUNT_MAX || (table.seen[flow]! & Seen.Reset) !== 0;
   }
 
   #awaitName(flow: FlowIndex, record: FlowRecord, now: Micros): void {

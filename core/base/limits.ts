@@ -10,8 +10,8 @@ export const PACKET_BYTES_MAX = 40 + 0xffff;
 /** Room for one packet in the arena, rounded up to a multiple of 64. Units: bytes. */
 export const SLOT_BYTES = 65_600;
 
-/** Packets that may be in the engine at once, waiting ones included. 512 × 64 KiB is 34 MB of address space, touched only when used. */
-export const ARENA_SLOT_COUNT = 512;
+/** Packets that may be in the engine at once, waiting ones included. 1,024 × 64 KiB is 67 MB of address space, touched only when used. */
+export const ARENA_SLOT_COUNT = 1_024;
 
 // ── captures ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

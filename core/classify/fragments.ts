@@ -27,8 +27,10 @@ export const FragmentOutcome = {
   Duplicate: 2,
   /** It contradicts the others: `take` the chain and drop it all. The slot stays the caller's. */
   Overlap: 3,
-  /** No room for it; the slot stays the caller's. */
+  /** No room for it: `take` the datagram that has waited longest, drop it, and add again. The slot stays the caller's. */
   Full: 4,
+  /** Its datagram has as many fragments as one may have; the slot stays the caller's. */
+  TooMany: 5,
 } as const;
 /** A value of `FragmentOutcome`. */
 export type FragmentOutcome = (typeof FragmentOutcome)[keyof typeof FragmentOutcome];
@@ -68,7 +70,7 @@ export class Fragments {
     let datagram = this.#find(meta);
     if (datagram < 0) {
       datagram = this.#freeDatagram();
-      if (datagram < 0 || this.#state[0]! >= FRAGMENT_SLOT_COUNT_MAX) return FragmentOutcome.Full;
+      if (datagram < 0 || this.#state[0]! >= FRAGMENT_SLOT_COUNT_MAX) return this.#full();
       this.#begin(datagram, meta, now);
     }
     this.#state[1] = datagram;
@@ -84,15 +86,24 @@ export class Fragments {
     }
     const total = this.#total[datagram]!;
     if (total >= 0 && (end > total || !meta.moreFragments)) return FragmentOutcome.Overlap;
-    if (this.#count[datagram]! >= FRAGMENT_COUNT_MAX || this.#state[0]! >= FRAGMENT_SLOT_COUNT_MAX) {
-      return FragmentOutcome.Full;
-    }
+    if (this.#count[datagram]! >= FRAGMENT_COUNT_MAX) return FragmentOutcome.TooMany;
+    if (this.#state[0]! >= FRAGMENT_SLOT_COUNT_MAX) return this.#full();
     if (!meta.moreFragments) {
       if (this.#reachesBeyond(arena, datagram, end)) return FragmentOutcome.Overlap;
       this.#total[datagram] = end;
     }
     this.#append(arena, datagram, slot, meta);
     return this.#gathered[datagram] === this.#total[datagram] ? FragmentOutcome.Complete : FragmentOutcome.Held;
+  }
+
+  /** Chooses the datagram that has waited longest for `take`. */
+  #full(): FragmentOutcome {
+    let oldest = -1;
+    for (let d = 0; d < FRAGMENT_DATAGRAM_COUNT_MAX; d++) {
+      if (this.#count[d] !== 0 && (oldest < 0 || this.#started[d]! < this.#started[oldest]!)) oldest = d;
+    }
+    this.#state[1] = oldest;
+    return FragmentOutcome.Full;
   }
 
   #reachesBeyond(arena: Arena, datagram: number, end: number): boolean {

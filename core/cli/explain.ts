@@ -1,13 +1,14 @@
 /** `weir explain`: decides one made-up flow, and shows each rule that was tried. */
 import { formatIp, type IpAddress } from "../base/ip_address.ts";
-import { type FlowFacts, Lookup, type Metadata, ruleHost, toMetadata } from "../classify/facts.ts";
+import { type FlowFacts, Lookup, ruleHost, toMetadata } from "../classify/facts.ts";
 import type { ConfigFiles } from "../config/files.ts";
 import type { Decider } from "../decide/decider.ts";
 import { Deliberation, Stage } from "../decide/deliberation.ts";
-import type { ExplainStep, VerdictAction } from "../decide/verdict.ts";
+import type { ExplainStep } from "../decide/verdict.ts";
 import { parseCommandLine, UsageError } from "./arguments.ts";
 import { renderIssue } from "./check.ts";
 import { loadConfigured, type LoadedPolicy, type LoadPolicy } from "./configured.ts";
+import type { ExplainResult } from "./explain_result.ts";
 import { renderExplain } from "./explain_text.ts";
 import { factsFromArguments } from "./flow_arguments.ts";
 import type { CommandIo } from "./io.ts";
@@ -21,20 +22,6 @@ export interface ExplainDoors {
   readonly resolve: (host: string) => Promise<readonly IpAddress[]>;
   /** A monotonic clock. Units: µs. */
   readonly clock: () => number;
-}
-
-/** The document of `weir explain --json`. */
-export interface ExplainResult {
-  schema: "weir.explain/1";
-  /** The facts after all lookups. */
-  metadata: Metadata;
-  verdict: VerdictAction;
-  rule: string;
-  rulePayload: string;
-  chains: readonly string[];
-  /** Copies of each packet that the policy asked for; only when it did. */
-  duplicate?: number;
-  steps: readonly ExplainStep[];
 }
 
 /** Runs `weir explain`. */

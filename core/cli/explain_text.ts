@@ -1,6 +1,6 @@
 /** An explained flow for people: the flow, each step, and the verdict. */
 import type { ExplainStep } from "../decide/verdict.ts";
-import type { ExplainResult } from "./explain.ts";
+import type { ExplainResult } from "./explain_result.ts";
 import { destinationText, processText, ruleText, sourceText } from "./report/flow_text.ts";
 import { formatCount } from "./report/format.ts";
 import { type Paint, VERDICT_TINTS } from "./report/paint.ts";

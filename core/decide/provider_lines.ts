@@ -68,7 +68,9 @@ function valueEnd(text: string, from: number, end: number): number {
     }
     return -1;
   }
-  if (INDICATORS.includes(text[from]!)) return -1;
+  if (INDICATORS.includes(text[from]!) || /^(?:~|null)(?:\s|$)/i.test(text.slice(from, Math.min(end, from + 5)))) {
+    return -1;
+  }
   for (let i = from; i < end; i++) {
     const code = text.charCodeAt(i);
     if (code === 0x3a && (i + 1 === end || text.charCodeAt(i + 1) <= 0x20)) return -1;
@@ -124,6 +126,7 @@ function readSlowYaml(text: string, entry: EntrySink, issue: LineIssue): void {
   const root = document.contents;
   const list = isMap(root) ? root.get("payload", true) ?? root.get("rules", true) : undefined;
   if (list === undefined || list === null) return issue(1, 1, "file must have a `payload` field");
+  if (isScalar(list) && list.value === null) return; // `payload:` and nothing below it
   if (!isSeq(list)) {
     const { line, column } = place((list as Node).range?.[0] ?? 0);
     return issue(line, column, "`payload` must be a list");

@@ -99,11 +99,11 @@ class Reader {
   }
 
   /** Adds a file and what it imports. Shape: its index, or -1 after an error. */
-  async file(path: string, from: PolicyPlace | undefined): Promise<number> {
+  async file(path: string, from?: PolicyPlace, specifier?: string): Promise<number> {
     const known = this.#indexes.get(path);
     if (known !== undefined) return known;
     this.#indexes.set(path, -1);
-    const text = await this.#read(path, from);
+    const text = await this.#read(path, from, specifier);
     if (text === undefined) return -1;
     let module: ScriptModule;
     try {
@@ -141,7 +141,7 @@ class Reader {
       );
       return -1;
     }
-    return await this.file(path, from);
+    return await this.file(path, from, specifier);
   }
 
   #refusal(specifier: string): string | undefined {
@@ -156,11 +156,9 @@ class Reader {
     return ending;
   }
 
-  async #read(path: string, from: PolicyPlace | undefined): Promise<string | undefined> {
+  async #read(path: string, from?: PolicyPlace, specifier?: string): Promise<string | undefined> {
     const fail = (message: string) => {
-      const verb = from === undefined
-        ? "read the policy"
-        : `import ${JSON.stringify(relative(dirname(from.file), path))}`;
+      const verb = from === undefined ? "read the policy" : `import ${JSON.stringify(specifier)}`;
       this.fail(from?.file ?? path, from ?? START, `Cannot ${verb}: ${message}`);
       return undefined;
     };
@@ -210,7 +208,7 @@ function bundleOf(loaded: readonly Loaded[], runtime: number, entry: number, rea
 export async function readPolicyFiles(path: string): Promise<PolicyFiles> {
   const reader = new Reader(path);
   const runtime = reader.own(RUNTIME_MODULE);
-  const entry = await reader.file(path, undefined);
+  const entry = await reader.file(path);
   const { loaded, issues, looked } = reader;
   const bundle = issues.length > 0 ? undefined : bundleOf(loaded, runtime, entry, reader);
   return {

@@ -68,6 +68,8 @@ const RULES: PolicyAnswer = { kind: "rules" };
 const STALL_MS = 20;
 /** A script stops itself after one deadline; a worker that says nothing for so many is killed. */
 const HANG_FACTOR = 1.5;
+/** Deadlines that a promise may take: a little more than one, so that a script that stops itself is heard. */
+const PROMISE_FACTOR = 1.25;
 /** Deadlines that a call may wait behind others. */
 const QUEUE_FACTOR = 4;
 
@@ -162,7 +164,7 @@ export class PolicyRunner {
       this.#loadTimer = setTimeout(() => {
         const place = this.files.memberPlace("rules");
         this.#loaded(this.#issue(place, `Cannot load the policy: it did not finish within ${loadDeadlineMs} ms`));
-      }, loadDeadlineMs);
+      }, loadDeadlineMs * HANG_FACTOR);
     });
   }
 
@@ -207,11 +209,11 @@ export class PolicyRunner {
     for (const [id, call] of this.#calls) {
       call.at += stalled;
       const hungAt = call.pending ? Infinity : Math.max(this.#heardAt, call.at) + deadlineMs * HANG_FACTOR;
-      const lateAt = call.at + deadlineMs * (call.pending ? 1 : QUEUE_FACTOR);
+      const lateAt = call.at + deadlineMs * (call.pending ? PROMISE_FACTOR : QUEUE_FACTOR);
       if (now >= hungAt) return this.#fault(`it did not return within ${deadlineMs} ms`);
       if (now >= lateAt) {
         const why = call.pending ? "its promise was not settled" : "it is busy with other flows and did not answer";
-        this.#settle(id, this.#failure(`${why} within ${lateAt - call.at} ms`));
+        this.#settle(id, this.#failure(`${why} in time (deadline ${deadlineMs} ms)`));
       } else next = Math.min(next, hungAt, lateAt);
     }
     if (next !== Infinity) this.#arm(next);

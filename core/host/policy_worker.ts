@@ -72,7 +72,7 @@ function send(message: Unsigned<FromWorker>): void {
 function sent(thrown: unknown): { message: string; stack: string } {
   try {
     if (thrown instanceof PlainError) {
-      const name = thrown instanceof TimeOver ? "" : `${toText(thrown.name)}: `;
+      const name = TimeOver.is(thrown) ? "" : `${toText(thrown.name)}: `;
       const message = `${name}${toText(thrown.message)}`.slice(0, limits.textLength);
       return { message, stack: toText(thrown.stack ?? "").slice(0, limits.textLength) };
     }
@@ -101,7 +101,13 @@ function log(level: string, values: readonly unknown[]): void {
 }
 
 /** The script ran too long without a pause. Nothing that a script can reach makes one. */
-class TimeOver extends PlainError {}
+class TimeOver extends PlainError {
+  readonly #brand = true;
+  /** Asks nothing of what it is given: `instanceof` would run a proxy's trap. */
+  static is(thrown: unknown): thrown is TimeOver {
+    return typeof thrown === "object" && thrown !== null && #brand in thrown;
+  }
+}
 
 /** Every loop and function of the script comes by here. A turn that takes too long ends wherever it is, as often as it is caught. */
 function tick(): void {
@@ -152,9 +158,10 @@ function closeConstructors(): void {
   const kinds = [function () {}, async function () {}, function* () {}, async function* () {}];
   for (const kind of kinds) {
     const prototype = getPrototypeOf(kind);
-    const closed = function Function() {
+    const closed = function () {
       refuse("Function");
     };
+    defineProperty(closed, "name", { value: prototype.constructor.name });
     defineProperty(closed, "prototype", { value: prototype, writable: false });
     defineProperty(prototype, "constructor", { value: closed, writable: false, configurable: false });
     if (kind === kinds[0]) defineProperty(scope, "Function", { value: closed, writable: false, configurable: false });
@@ -276,7 +283,7 @@ async function call(id: number, meta: Metadata): Promise<void> {
       answer(id, await value);
     }
   } catch (error) {
-    send({ kind: error instanceof TimeOver ? "late" : "threw", id, error: sent(error) });
+    send({ kind: TimeOver.is(error) ? "late" : "threw", id, error: sent(error) });
   }
   look();
 }

@@ -121,6 +121,11 @@ class Compiler {
     this.#edit(node.start, node.end - node.start, blank(this.#text.slice(node.start, node.end)));
   }
 
+  /** The order in which modules are named is the order in which they run. */
+  readRequests(program: Syntax): void {
+    for (const { source } of program.body) if (source !== undefined && source !== null) this.#request(source);
+  }
+
   readImports(program: Syntax): void {
     for (const node of program.body) {
       if (node.type !== "ImportDeclaration") continue;
@@ -254,6 +259,8 @@ function originalOffset(edits: readonly Edit[], offset: number): number {
   for (const { at, length, text } of edits) {
     if (offset < at + moved) break;
     if (offset < at + moved + text.length) return at;
+    // A call of an import is told at the parenthesis after it, a call of a name at the name.
+    if (offset === at + moved + text.length && text.endsWith(")") && length > 0) return at;
     moved += text.length - length;
   }
   return offset - moved;
@@ -269,6 +276,7 @@ export function compileModule(text: string, timed = true): ScriptModule {
   let uses: ModuleUses;
   let members: Map<string, Place>;
   try {
+    compiler.readRequests(program);
     compiler.readImports(program);
     compiler.readExports(program);
     uses = findUses(program, new Set(compiler.imports.keys()));

@@ -97,6 +97,7 @@ async function setUp(): Promise<void> {
       ip -n $n link set eth0 gso_max_segs 1 gso_max_size 1500
       ip -n $n link set eth0 up
     done
+    ip netns exec weir-client sysctl -qw net.ipv4.ip_local_port_range="52000 60999"
     ip -n weir-client addr add 192.0.2.10/24 dev eth0
     ip -n weir-client addr add 2001:db8:1::10/64 dev eth0 nodad
     ip -n weir-internet addr add 192.0.2.1/24 dev eth0

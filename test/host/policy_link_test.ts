@@ -11,7 +11,7 @@ const PROGRAMS: Record<string, Record<string, string>> = {
   },
   "folders, re-exports, stars, namespaces and renaming": {
     "policy.ts": `import d, { one as uno, two, three } from "./lib/mod.ts"; import * as all from "./lib/mod.ts";
-      export default { rules: () => [d(), uno, two(), three.x, Object.keys(all).join(), String(all), typeof all.two] };`,
+      export default { rules: () => [d(), uno, two(), three.x, Object.keys(all).join(), Object.prototype.toString.call(all), typeof all.two] };`,
     "lib/mod.ts": `export * from "./a.ts"; export * as three from "./b.ts"; export { default, type T } from "./b.ts";
       export const two = () => "two";`,
     "lib/a.ts": 'export const one = "1"; export default 5; export const unused = 0;',
@@ -59,12 +59,10 @@ const PROGRAMS: Record<string, Record<string, string>> = {
       while (log.length < 2)
       const pick = (n: number) => n > 1 ? f : g
       pick(1)(log, 9)
-      export default class {
+      class last {
         static rules = () => log
       }
-      [1].forEach((n) => g(log, n))`.replace("export default class", "const last = class").concat(
-      "\nexport default last",
-    ),
+      export default { rules: last.rules }`,
     "a.ts": `export function f(l: string[]) { l.push("f" + (this === undefined)) }
       export const g = (l: string[], n: number) => { l.push("g" + n) }
       export const t = (s: TemplateStringsArray) => [...s]`,

@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { readRules } from "../../core/policy/answer.ts";
+import { parseRule } from "../../core/decide/parse_rule.ts";
 import type { PolicyRule, RuleBuilder } from "../../core/policy/policy.ts";
 import { createRuleBuilder } from "../../core/policy/rule_builder.ts";
 
@@ -52,6 +53,15 @@ Deno.test("createRuleBuilder() writes the Clash line of every rule type", () => 
   for (const [make, text] of LINES) assertEquals(make(builder).text, text);
   const used = new Set(LINES.flatMap(([make]) => [...String(make).matchAll(/r\.(\w+)\(/g)].map((found) => found[1])));
   assertEquals([...used].toSorted(), Object.keys(builder).toSorted(), "a method of the builder is not in the table");
+});
+
+Deno.test("createRuleBuilder() writes lines that parseRule() reads as they were meant", () => {
+  const builder = createRuleBuilder();
+  for (const [make, text] of LINES) {
+    const parsed = parseRule(make(builder).text);
+    assertEquals("error" in parsed ? parsed.error : parsed.warning, undefined, text);
+    if ("rule" in parsed) assertEquals(text.startsWith(`${parsed.rule.type},`), true, text);
+  }
 });
 
 Deno.test("createRuleBuilder() refuses what no rule can hold", () => {

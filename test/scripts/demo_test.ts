@@ -32,7 +32,7 @@ async function demo(): Promise<string> {
 function summarize(result: ReplayResult): string[] {
   return result.flows.filter(({ metadata }) => metadata.destinationPort !== "53").map((flow) => {
     const { sourcePort, process, host, sniffProtocol } = flow.metadata;
-    const known = `${Number(sourcePort) < 50_200 ? sourcePort : "-"} ${process || "-"} ${host || "-"} ${
+    const known = `${/^501\d\d$/.test(sourcePort) ? sourcePort : "-"} ${process || "-"} ${host || "-"} ${
       sniffProtocol || "-"
     }`;
     return `${known} → ${flow.rule},${flow.rulePayload} ${flow.chains.join("<")} ${flow.verdict}`;
