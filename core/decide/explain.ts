@@ -3,7 +3,7 @@ import { formatIp, formatPrefix, type IpAddress } from "../base/ip_address.ts";
 import type { FlowFacts } from "../classify/facts.ts";
 import { Lookup, ruleHost } from "../classify/facts.ts";
 import type { DecideConfig } from "./decide_config.ts";
-import { asnNumber, countryCodes, judgeRule, type JudgeView, swapFacts } from "./judge.ts";
+import { asnNumber, countryCodes, judgeRule, type JudgeView, viewInside } from "./judge.ts";
 import { Answer, firstNeed } from "./needs.ts";
 import type { AsnRule, CountryRule, PrefixRule, Rule } from "./rule.ts";
 import { apiName } from "./rule.ts";
@@ -36,8 +36,8 @@ function hostWhy(rule: Rule, view: JudgeView, matched: boolean): string {
   }
 }
 
-function missingAddress(source: boolean, facts: FlowFacts, noResolve: boolean): string {
-  if (source) return "the source address is not known";
+function missingAddress(source: boolean, { facts, swapped }: JudgeView, noResolve: boolean): string {
+  if (source !== swapped) return "the source address is not known";
   if (noResolve) return "the destination address is not known, and this rule must not look it up";
   if (facts.resolveLookup === Lookup.Failed) return `${ruleHost(facts)} could not be resolved`;
   return "the destination address is not known";
@@ -49,7 +49,7 @@ function addressDetail(
   source: boolean,
   ip: IpAddress,
 ): string {
-  const end = `${source ? "source" : "destination"} ${formatIp(ip)}`;
+  const end = `${source !== view.swapped ? "source" : "destination"} ${formatIp(ip)}`;
   switch (rule.type) {
     case "GEOIP":
     case "SRC-GEOIP": {
@@ -72,7 +72,7 @@ function addressDetail(
 function addressWhy(rule: CountryRule | AsnRule | PrefixRule, view: JudgeView, matched: boolean): string {
   const source = rule.type.startsWith("SRC-");
   const ip = source ? view.facts.sourceIp : view.facts.destinationIp;
-  if (ip === undefined) return missingAddress(source, view.facts, rule.noResolve || view.noResolve);
+  if (ip === undefined) return missingAddress(source, view, rule.noResolve || view.noResolve);
   const detail = addressDetail(rule, view, source, ip);
   switch (rule.type) {
     case "IP-CIDR":
@@ -119,11 +119,7 @@ function providerWhy(rule: Rule & { type: "RULE-SET" }, view: JudgeView, matched
   const provider = view.config.providers.get(rule.payload);
   if (provider === undefined) return `there is no rule-provider ${rule.payload}`;
   const size = `${rule.payload} (${provider.count} entries)`;
-  const within = {
-    ...view,
-    facts: rule.src ? swapFacts(view.facts) : view.facts,
-    noResolve: view.noResolve || rule.noResolve,
-  };
+  const within = viewInside(rule, view);
   if (provider.behavior === "classical") {
     const hit = matched ? provider.rules.find((each) => judgeRule(each, within) === Answer.Yes) : undefined;
     return hit === undefined ? `nothing in ${size} matches` : `${whyOf(hit, within, true)}, in ${size}`;
@@ -133,8 +129,8 @@ function providerWhy(rule: Rule & { type: "RULE-SET" }, view: JudgeView, matched
     return host === "" ? "the flow's host is not known" : `host ${host} ${either(matched, "is", "is not")} in ${size}`;
   }
   const ip = within.facts.destinationIp;
-  if (ip === undefined) return missingAddress(rule.src, view.facts, within.noResolve);
-  return `${rule.src ? "source" : "destination"} ${formatIp(ip)} ${either(matched, "is", "is not")} in ${size}`;
+  if (ip === undefined) return missingAddress(false, within, within.noResolve);
+  return `${within.swapped ? "source" : "destination"} ${formatIp(ip)} ${either(matched, "is", "is not")} in ${size}`;
 }
 
 /** The sentences of the conditions that settled a logic rule. */
@@ -150,12 +146,13 @@ function logicWhy(rule: Rule & { type: "AND" | "OR" | "NOT" }, view: JudgeView, 
   );
 }
 
-function plainWhy(rule: Rule, { facts }: JudgeView, matched: boolean): string {
+function plainWhy(rule: Rule, { facts, swapped }: JudgeView, matched: boolean): string {
+  const [from, to] = swapped ? ["destination", "source"] : ["source", "destination"];
   switch (rule.type) {
     case "SRC-PORT":
-      return `source port ${facts.sourcePort} ${either(matched, "is", "is not")} in ${rule.payload}`;
+      return `${from} port ${facts.sourcePort} ${either(matched, "is", "is not")} in ${rule.payload}`;
     case "DST-PORT":
-      return `destination port ${facts.destinationPort} ${either(matched, "is", "is not")} in ${rule.payload}`;
+      return `${to} port ${facts.destinationPort} ${either(matched, "is", "is not")} in ${rule.payload}`;
     case "IN-PORT":
       return `inbound port ${facts.inboundPort} ${either(matched, "is", "is not")} in ${rule.payload}`;
     case "DSCP":

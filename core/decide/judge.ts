@@ -12,14 +12,25 @@ import type { DecideConfig } from "./decide_config.ts";
 import { isLanAddress } from "./geo.ts";
 import { addressNeed, Answer, isNameComing, isProcessWanted } from "./needs.ts";
 import { inRanges } from "./ranges.ts";
-import type { AsnRule, CountryRule, PrefixRule, Rule } from "./rule.ts";
+import type { AsnRule, CountryRule, PrefixRule, ProviderRule, Rule } from "./rule.ts";
 import { matchesWildcard } from "./wildcard.ts";
 
-/** What a rule is judged by. `noResolve`: inside a RULE-SET that must not look anything up. */
+/**
+ * What a rule is judged by. `noResolve`: inside a RULE-SET that must not look anything up. `swapped`: inside one with `src`, where
+ * `facts` have source and destination in each other's place.
+ */
 export interface JudgeView {
   readonly config: DecideConfig;
   readonly facts: FlowFacts;
   readonly noResolve: boolean;
+  readonly swapped: boolean;
+}
+
+/** The view inside a RULE-SET. */
+export function viewInside(rule: ProviderRule, view: JudgeView): JudgeView {
+  const noResolve = view.noResolve || rule.noResolve;
+  if (!rule.src) return { ...view, noResolve };
+  return { ...view, facts: swapFacts(view.facts), noResolve: true, swapped: !view.swapped };
 }
 
 function yes(condition: boolean): number {
@@ -207,10 +218,8 @@ export function judgeRule(rule: Rule, view: JudgeView, depth = 0): number {
       return yes(rule.names.includes(facts.inboundName));
     case "REMATCH-NAME": // no proxy of weir starts the rules over, so no flow has such a name
       return Answer.No;
-    case "RULE-SET": {
-      const within = rule.src ? { ...view, facts: swapFacts(facts), noResolve: true } : view;
-      return judgeProvider(rule.payload, { ...within, noResolve: within.noResolve || rule.noResolve });
-    }
+    case "RULE-SET":
+      return judgeProvider(rule.payload, viewInside(rule, view));
     case "AND":
       return all(rule.conditions.map((each) => judgeRule(each, view, depth + 1)));
     case "OR":

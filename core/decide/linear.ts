@@ -65,7 +65,7 @@ export class LinearDecider implements Decider {
       const why = `the inbound asks for the rules of ${facts.specialRules}`;
       steps.push({ kind: "rule", type: "SubRules", payload: "", target: facts.specialRules, outcome: "matched", why });
     }
-    if (this.#explainList(rules, { config, facts, noResolve: false }, steps, 0) !== "hit") {
+    if (this.#explainList(rules, { config, facts, noResolve: false, swapped: false }, steps, 0) !== "hit") {
       steps.push(explainDefault(facts, config));
     }
     return steps;
@@ -79,7 +79,7 @@ export class LinearDecider implements Decider {
 
   #decideByRules(facts: FlowFacts, verdict: Verdict): Need {
     const { rules, special } = this.#list(facts);
-    const found = this.#scan(rules, { config: this.#config, facts, noResolve: false }, 0, true);
+    const found = this.#scan(rules, { config: this.#config, facts, noResolve: false, swapped: false }, 0, true);
     if (found === undefined) fillDirect(verdict);
     else if ("needs" in found) return firstNeed(found.needs);
     else {

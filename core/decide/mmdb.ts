@@ -27,12 +27,15 @@ function metadataStart(bytes: Uint8Array): number {
   return -1;
 }
 
-/** The end of the value at `at`, or -1 when it is broken, nested too deep, or has pointers, which metadata has no use for. */
+/** The end of the value at `at`, or -1 when it is broken or nested too deep. A pointer ends behind itself: it is not followed. */
 function skipValue(bytes: Uint8Array, at: number, depth: number): number {
   if (depth > METADATA_DEPTH_MAX || at >= bytes.length) return -1;
   let next = at + 1;
   let type = bytes[at]! >>> 5;
-  if (type === 1) return -1;
+  if (type === 1) {
+    next += ((bytes[at]! >>> 3) & 3) + 1;
+    return next <= bytes.length ? next : -1;
+  }
   if (type === 0) type = 7 + (bytes[next++] ?? 0);
   let size = bytes[at]! & 0x1f;
   for (let more = size - 28, base = [0, 29, 285, 65_821][more] ?? 0, read = 0; more > 0; more--) {

@@ -125,7 +125,7 @@ function tick(): void {
 
 function endTurn(): void {
   turnAt = 0;
-  untilLook = 0;
+  untilLook = CHECKS_PER_LOOK;
 }
 
 function replaceConsole(): void {

@@ -20,6 +20,7 @@ export const PROGRAMS: Readonly<Record<string, { target: Target; output: string 
 const PERMISSIONS = [
   "--allow-read", // captures, configuration, providers, policies: any path the user names
   "--allow-write", // --out, --report, record: any path the user names
+  "--allow-net", // `weir explain` looks names up
   "--allow-env=LOG_STREAM,LOG_TOKENS", // the yaml package looks at these two; NO_COLOR needs no permission
   "--no-prompt",
 ];

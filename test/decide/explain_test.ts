@@ -81,7 +81,7 @@ Deno.test("explain() looks into rule-providers", () => {
     "rule matched: host x.ads.com ends with .ads.com, in ads (2 entries)",
   ]);
   assertEquals(explain(["RULE-SET,ads,REJECT,src"], { host: "a.com", sourceIp: parseIp("10.1.1.1") }), [
-    "rule matched: destination 10.1.1.1 is in 10.0.0.0/8, in ads (2 entries)",
+    "rule matched: source 10.1.1.1 is in 10.0.0.0/8, in ads (2 entries)",
   ]);
   assertEquals(
     explain(["RULE-SET,ads,REJECT,no-resolve"], { host: "a.com" })[0],
