@@ -45,7 +45,7 @@ export class FlowTable {
   readonly waitingTail: Int32Array;
   readonly waitingCount: Uint16Array;
   readonly #class: Uint8Array;
-  readonly #hash: Uint32Array;
+  readonly #hash: Int32Array;
   readonly #buckets: Int32Array;
   readonly #bucketNext: Int32Array;
   readonly #older: Int32Array;
@@ -73,7 +73,7 @@ export class FlowTable {
     this.waitingTail = new Int32Array(capacity).fill(-1);
     this.waitingCount = new Uint16Array(capacity);
     this.#class = new Uint8Array(capacity);
-    this.#hash = new Uint32Array(capacity);
+    this.#hash = new Int32Array(capacity);
     this.#buckets = new Int32Array(capacity).fill(NO_FLOW);
     this.#bucketNext = new Int32Array(capacity).fill(NO_FLOW);
     this.#older = new Int32Array(capacity).fill(NO_FLOW);
@@ -125,7 +125,7 @@ export class FlowTable {
       key[at + 4] === words[SOURCE] && key[at] === words[DESTINATION];
   }
 
-  /** A symmetric hash: both directions of a flow fall into one bucket. */
+  /** A symmetric hash: both directions of a flow fall into one bucket. Signed: half of all unsigned words would become heap numbers. */
   #hashOf(meta: PacketMeta): number {
     const w = meta.words;
     let sum = (w[SOURCE]! + w[DESTINATION]!) | 0;
@@ -137,7 +137,7 @@ export class FlowTable {
       (sum ^ (sum >>> 15)) + (meta.sourcePort + meta.destinationPort + (meta.protocol << 17)),
       0x9e3779b1,
     );
-    return (sum ^ (sum >>> 16)) >>> 0;
+    return (sum ^ (sum >>> 16)) | 0;
   }
 
   /**

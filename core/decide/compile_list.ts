@@ -1,36 +1,30 @@
 /** Builds compiled lists and conditions out of rules. */
 import type { IpPrefix } from "../base/ip_address.ts";
 import type { DecideConfig } from "./decide_config.ts";
-import { APEX, BELOW, DomainSet, DomainTable } from "./domain_table.ts";
+import { APEX, BELOW, DomainSet } from "./domain_set.ts";
+import { DomainTable } from "./domain_table.ts";
+import { AddressSetCondition, AsnCondition, CountryCondition, IpSuffixCondition } from "./match_address.ts";
+import { AndCondition, type Condition, FixedCondition, NotCondition, OrCondition } from "./match_condition.ts";
 import {
-  AddressSetCondition,
-  AndCondition,
-  AsnCondition,
-  ClassicalCondition,
-  type Condition,
-  CountryCondition,
-  DomainCondition,
-  DomainSetCondition,
-  FixedCondition,
-  HostSetCondition,
-  IpSuffixCondition,
-  KeywordCondition,
   NamesCondition,
   NetworkCondition,
-  NotCondition,
-  OrCondition,
   ProcessEqualsCondition,
   ProcessRegexCondition,
   ProcessWildcardCondition,
-  ProviderCondition,
   RangeCondition,
-  RegexCondition,
-  SubRuleCondition,
-  SuffixCondition,
   UidCondition,
+} from "./match_flow.ts";
+import {
+  DomainCondition,
+  DomainSetCondition,
+  HostSetCondition,
+  KeywordCondition,
+  RegexCondition,
+  SuffixCondition,
   WildcardCondition,
-} from "./match_condition.ts";
+} from "./match_host.ts";
 import { type HostIndex, NO_PLACE, type PrefixIndex, type ProcessIndex, RuleList } from "./match_list.ts";
+import { ClassicalCondition, ProviderCondition, SubRuleCondition } from "./match_other_list.ts";
 import { Answer } from "./needs.ts";
 import { PrefixForest, PrefixSet } from "./prefix_forest.ts";
 import type { PrefixRule, Rule } from "./rule.ts";

@@ -14,7 +14,7 @@ import {
   GEOSITE_KEYWORD_COUNT_MAX,
   GEOSITE_PATTERN_COUNT_MAX,
 } from "../base/limits.ts";
-import { DomainSet } from "./domain_table.ts";
+import { DomainSet } from "./domain_set.ts";
 import type { HostSet } from "./geo.ts";
 import { parsePattern, type Pattern } from "./pattern.ts";
 

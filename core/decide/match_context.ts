@@ -2,7 +2,7 @@
 import type { IpAddress } from "../base/ip_address.ts";
 import type { FlowFacts } from "../classify/facts.ts";
 import { emptyFacts, ruleHost } from "../classify/facts.ts";
-import { HostScan } from "./domain_table.ts";
+import { HostScan } from "./host_scan.ts";
 import type { GeoSource } from "./geo.ts";
 import { addressNeed, Answer, isNameComing, isProcessWanted } from "./needs.ts";
 import type { Target } from "./targets.ts";

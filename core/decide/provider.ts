@@ -2,7 +2,7 @@
 import { PROVIDER_CHARS_MAX, PROVIDER_ISSUE_COUNT_MAX } from "../base/limits.ts";
 import { type IpPrefix, parseIp, parsePrefix } from "../base/ip_address.ts";
 import type { ProviderSet } from "./decide_config.ts";
-import { DomainSet } from "./domain_table.ts";
+import { DomainSet } from "./domain_set.ts";
 import { PrefixSet } from "./prefix_forest.ts";
 import { parseClassicalLine } from "./parse_rule.ts";
 import { readTextLines, readYamlEntries } from "./provider_lines.ts";

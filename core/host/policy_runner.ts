@@ -66,10 +66,10 @@ interface Call {
 const RULES: PolicyAnswer = { kind: "rules" };
 /** Lateness of a timer that means that this process itself did not run. Units: ms. */
 const STALL_MS = 20;
-/** A script stops itself after one deadline; a worker that says nothing for so many is killed. */
-const HANG_FACTOR = 1.5;
-/** Deadlines that a promise may take: a little more than one, so that a script that stops itself is heard. */
-const PROMISE_FACTOR = 1.25;
+/** What a worker that says nothing gets beyond the deadline, at which the script stops itself, before it is killed. Units: ms. */
+const HANG_GRACE_MS = 250;
+/** What a promise gets beyond the deadline, so that a script that stops itself is heard. Units: ms. */
+const PROMISE_GRACE_MS = 50;
 /** Deadlines that a call may wait behind others. */
 const QUEUE_FACTOR = 4;
 
@@ -164,7 +164,7 @@ export class PolicyRunner {
       this.#loadTimer = setTimeout(() => {
         const place = this.files.memberPlace("rules");
         this.#loaded(this.#issue(place, `Cannot load the policy: it did not finish within ${loadDeadlineMs} ms`));
-      }, loadDeadlineMs * HANG_FACTOR);
+      }, loadDeadlineMs + HANG_GRACE_MS);
     });
   }
 
@@ -208,8 +208,9 @@ export class PolicyRunner {
     let next = Infinity;
     for (const [id, call] of this.#calls) {
       call.at += stalled;
-      const hungAt = call.pending ? Infinity : Math.max(this.#heardAt, call.at) + deadlineMs * HANG_FACTOR;
-      const lateAt = call.at + deadlineMs * (call.pending ? PROMISE_FACTOR : QUEUE_FACTOR);
+      const hungAt = call.pending ? Infinity : Math.max(this.#heardAt, call.at) + deadlineMs + HANG_GRACE_MS;
+      const lateAt = call.at +
+        (call.pending ? deadlineMs + PROMISE_GRACE_MS : deadlineMs * QUEUE_FACTOR + HANG_GRACE_MS);
       if (now >= hungAt) return this.#fault(`it did not return within ${deadlineMs} ms`);
       if (now >= lateAt) {
         const why = call.pending ? "its promise was not settled" : "it is busy with other flows and did not answer";

@@ -58,11 +58,13 @@ const COMPRESSIONS: readonly (readonly [string, readonly number[]])[] = [
 class FileSource implements ByteSource {
   bytesRead = 0;
   readonly #file: Deno.FsFile;
+  readonly #isPlain: boolean;
   #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   #pending: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
-  constructor(file: Deno.FsFile) {
+  constructor(file: Deno.FsFile, isPlain: boolean) {
     this.#file = file;
+    this.#isPlain = isPlain;
   }
 
   /** The first bytes, which `read` gives again. */
@@ -83,9 +85,14 @@ class FileSource implements ByteSource {
     const again = Math.min(this.#pending.length, room.length);
     room.set(this.#pending.subarray(0, again));
     this.#pending = this.#pending.subarray(again);
-    const length = again + (again < room.length ? await this.#file.read(room.subarray(again)) ?? 0 : 0);
+    const length = again + (again < room.length ? await this.#readSome(room.subarray(again)) ?? 0 : 0);
     this.bytesRead += length;
     return length;
+  }
+
+  /** A plain file is read on the spot: going through a thread takes longer than the read itself, and a replay has nothing else to do. */
+  #readSome(room: Uint8Array<ArrayBuffer>): number | null | Promise<number | null> {
+    return this.#isPlain ? this.#file.readSync(room) : this.#file.read(room);
   }
 
   async read(lengthBytesMax: number): Promise<Uint8Array> {
@@ -297,7 +304,7 @@ async function readAtLeast(source: ByteSource, lengthBytes: number): Promise<Uin
  */
 export async function openCapture(path: string, observer?: BlockObserver): Promise<CaptureReader> {
   const [handle, fileBytes] = await openFile(path);
-  const file = new FileSource(handle);
+  const file = new FileSource(handle, fileBytes > 0);
   let gunzip: GunzipSource | undefined;
   try {
     let first = await file.peek(8);

@@ -1,7 +1,9 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { Prng } from "../../core/base/prng.ts";
-import { DomainSet, DomainTable, HostScan } from "../../core/decide/domain_table.ts";
+import { DomainSet } from "../../core/decide/domain_set.ts";
+import { DomainTable } from "../../core/decide/domain_table.ts";
+import { HostScan } from "../../core/decide/host_scan.ts";
 import { DomainTrie } from "../../core/decide/domain_trie.ts";
 import { encodePunycode, toAsciiName } from "../../core/decide/punycode.ts";
 import { randomName, randomPatternName } from "./random_rules.ts";

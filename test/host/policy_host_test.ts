@@ -275,7 +275,7 @@ Deno.test("PolicyHost.ask() gives up a promise that is never settled, and goes o
 Deno.test("PolicyHost.ask() starts a worker anew that does not stop by itself", async () => {
   // A regular expression that backtracks for about a second: nothing in the script runs meanwhile that could look at the clock.
   const body =
-    '    calls++;\n    if (meta.host === "a") return /^(a+)+$/.test("a".repeat(27) + "b");\n    return String(calls);';
+    '    calls++;\n    if (meta.host === "a") return /^(a+)+$/.test("a".repeat(29) + "b");\n    return String(calls);';
   await withPolicy(asking(body, " let calls = 0;"), { deadlineMs: 60 }, async ({ host, told }) => {
     assertEquals(await host!.ask(meta()), { kind: "verdict", via: "1", duplicate: undefined });
     const answers = await Promise.all([host!.ask(meta({ host: "a" })), host!.ask(meta())]);
@@ -300,9 +300,8 @@ Deno.test("PolicyHost.ask() asks no more after three hangs in a row, and answers
       told.map(line).at(-1),
       "policy.ts:3:3 Cannot ask the policy: it hung or broke 3 times in a row; the rules decide until it changes",
     );
-    const start = performance.now();
-    assertEquals((await host!.ask(meta({ host: "good" }))).kind, "failed");
-    assertEquals(performance.now() - start < 30, true);
+    const first = await Promise.race([host!.ask(meta({ host: "good" })), new Promise((done) => setTimeout(done, 0))]);
+    assertEquals((first as { kind: string } | undefined)?.kind, "failed");
   });
 });
 
