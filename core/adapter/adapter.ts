@@ -12,6 +12,10 @@ export interface Capabilities {
   readonly batch: number;
   /** True when checksums of received packets may be wrong because hardware fills or has checked them. */
   readonly checksumsVouched: boolean;
+  /** True when the device fills the checksums of sent TCP and UDP packets; what stands there does not matter. */
+  readonly checksumsComputed?: boolean;
+  /** Largest sent packet that the device cuts into segments of `Arena.segmentBytes`. Units: bytes of an IP packet; absent: it cuts nothing. */
+  readonly segmentationBytesMax?: number;
 }
 
 /** A source and sink of IP packets: Wintun, WinDivert, Linux TUN, NFQUEUE, a replayed capture, a virtual link. */

@@ -43,6 +43,8 @@ export class Arena {
   readonly frame: Uint8Array;
   /** What the adapter wants to find again when the packet comes back: an address index, a record number. */
   readonly tag: Int32Array;
+  /** TCP payload bytes of each segment when the slot holds several as one packet (segmentation offload, either way); else 0. */
+  readonly segmentBytes: Int32Array;
   /** The flow the packet belongs to, −1 while unknown. */
   readonly flow: Int32Array;
   readonly next: Int32Array;
@@ -60,6 +62,7 @@ export class Arena {
     this.direction = new Uint8Array(slotCount);
     this.frame = new Uint8Array(slotCount);
     this.tag = new Int32Array(slotCount);
+    this.segmentBytes = new Int32Array(slotCount);
     this.flow = new Int32Array(slotCount).fill(-1);
     this.next = new Int32Array(slotCount).fill(-1);
     this.#free = new Int32Array(slotCount);
@@ -92,6 +95,7 @@ export class Arena {
     this.direction[slot] = Direction.Unknown;
     this.frame[slot] = Frame.Ip;
     this.tag[slot] = -1;
+    this.segmentBytes[slot] = 0;
     this.flow[slot] = -1;
     this.next[slot] = NO_SLOT;
     return slot;

@@ -55,6 +55,7 @@ export function nearestName(written: string, known: Iterable<string>): string | 
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(written.length / 3)) + 1;
   for (const name of known) {
+    if (Math.abs(name.length - written.length) >= bestDistance) continue;
     const each = distance(written, name);
     if (each < bestDistance) {
       best = name;
