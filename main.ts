@@ -10,6 +10,7 @@ import { terminalIo } from "./core/cli/terminal_io.ts";
 import { HostConfigFiles } from "./core/host/config_files.ts";
 import { PolicyHost } from "./core/host/policy_host.ts";
 import { resolveWithSystem } from "./core/host/system_resolver.ts";
+import { policyTypes } from "./core/policy/policy_types.ts";
 import { openFilterPackets } from "./sim/filter_packets.ts";
 import { replay } from "./sim/mod.ts";
 
@@ -31,6 +32,7 @@ const USAGE = `weir COMMAND
                    decides one made-up flow (host=, destinationPort=, process= …) and shows each rule tried
   filter           EXPR [CAPTURE] [--layer network] [--json]
                    checks and normalises a WinDivert filter; with a capture, counts what it matches
+  types            the declarations that an editor wants for policies: weir types > weir.d.ts
   version          versions of weir, Deno and V8, and the target
 `;
 
@@ -45,6 +47,9 @@ async function runCommand(args: readonly string[], io: CommandIo): Promise<numbe
       return await explainCommand(rest, io, doors);
     case "filter":
       return await filterCommand(rest, io, openFilterPackets);
+    case "types":
+      io.out(policyTypes("module"));
+      return 0;
     case "version":
     case "--version":
       return versionCommand(io);

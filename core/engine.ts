@@ -11,6 +11,7 @@ import type { Adapter } from "./adapter/adapter.ts";
 import { Arena, NO_SLOT, type Slot } from "./adapter/arena.ts";
 import {
   ARENA_SLOT_COUNT,
+  DUPLICATE_COUNT_MAX,
   FLOW_WAITING_COUNT_MAX,
   FRAGMENT_SLOT_COUNT_MAX,
   NAME_WAIT_CLIENT_FIRST_US,
@@ -202,7 +203,7 @@ export class Engine implements FlowObserver {
       this.#makeRoom(now);
       return;
     }
-    const copies = this.#copies(flow);
+    const copies = table.copies[flow]!;
     for (let slot = head; slot !== NO_SLOT;) {
       const next = this.arena.next[slot]!;
       this.arena.flow[slot] = flow;
@@ -232,11 +233,6 @@ export class Engine implements FlowObserver {
       if (flow === NO_FLOW) return;
       this.#giveUpName(flow, now);
     }
-  }
-
-  #copies(flow: FlowIndex): number {
-    const effects = this.#deliberations[flow]!.verdict.effects;
-    return effects === undefined || effects.duplicate === undefined ? 1 : effects.duplicate;
   }
 
   #enqueue(flow: FlowIndex, head: Slot): void {
@@ -296,9 +292,10 @@ export class Engine implements FlowObserver {
     this.#stopWaiting(flow);
     this.#awaited.delete(record.id);
     table.action[flow] = actionOf(deliberation.verdict.action);
+    table.copies[flow] = Math.min(deliberation.verdict.effects?.duplicate ?? 1, DUPLICATE_COUNT_MAX);
     deliberation.noteHost(record.facts);
     this.#options.observer.flowDecided(flow, record, deliberation);
-    const copies = this.#copies(flow);
+    const copies = table.copies[flow]!;
     let slot = table.waitingHead[flow]!;
     table.waitingHead[flow] = NO_SLOT;
     table.waitingTail[flow] = NO_SLOT;

@@ -6,6 +6,7 @@ Deno.test("main() shows what it can do when asked for nothing", async () => {
   const help = await runWeir("help");
   assertEquals(help.status, 0);
   for (const command of ["replay", "check", "explain", "filter", "version"]) assertStringIncludes(help.output, command);
+  assertStringIncludes((await runWeir("types")).output, "export declare function definePolicy");
   assertMatch((await runWeir("version")).output, /^weir \d+\.\d+\.\d+\ndeno \S+\nv8 \S+\ntarget \S+\n$/);
 });
 

@@ -81,6 +81,12 @@ export class Arena {
     return this.#state[2]!;
   }
 
+  /** The packet at `index` of those that arrived and that nobody took yet, 0 the first; for wrappers that look at what came in. */
+  arrivedAt(index: number): Slot {
+    invariant(index >= 0 && index < this.#state[2]!, "an arrived packet has an index below the count");
+    return this.#arrived[(this.#state[1]! + index) % this.slotCount]!;
+  }
+
   /** Where a slot's bytes begin. Units: bytes from the start of the arena. */
   at(slot: Slot): number {
     return slot * SLOT_BYTES;

@@ -237,6 +237,13 @@ export const POLICY_LOAD_DEADLINE_MS = 5_000;
 /** Hangs in a row after which a policy is asked no more until it changes. Units: hangs. */
 export const POLICY_HANGS_MAX = 3;
 
+/** Missed deadlines, less one for every POLICY_FORGIVING_ANSWERS good answers, after which a policy is asked no more until it changes: flows would
+ * wait for it again and again. */
+export const POLICY_MISSES_MAX = 10;
+
+/** Good answers that make up for one missed deadline. */
+export const POLICY_FORGIVING_ANSWERS = 100;
+
 /** Memory that a policy's worker may hold, looked at between two calls. Units: bytes. */
 export const POLICY_HEAP_BYTES_MAX = 256 << 20;
 
@@ -286,6 +293,12 @@ export const PROVIDER_CHARS_MAX = 64 * 1024 * 1024;
 
 /** Largest rule-provider in an unusual YAML form, which the slow parser has to read. Units: characters. */
 export const PROVIDER_SLOW_CHARS_MAX = 4 * 1024 * 1024;
+
+/** Longest name in lists with wildcards. Units: characters. RFC 1035 section 3.1 allows 253; the rest is room for patterns and Unicode. */
+export const DOMAIN_CHARS_MAX = 1_024;
+
+/** Slots that one probe of a table of names looks at; a fair list needs under 60, a list made to collide would need all. */
+export const DOMAIN_PROBE_COUNT_MAX = 256;
 
 /** Mistakes reported of one rule-provider; the rest is only counted. */
 export const PROVIDER_ISSUE_COUNT_MAX = 50;
@@ -347,3 +360,115 @@ export const STREAM_FOLLOW_PIECES_MAX = 4_096;
 
 /** The largest window TCP knows; what lies further ahead is of another connection. Source: RFC 7323 section 2.3. */
 export const STREAM_WINDOW_BYTES_MAX = 1 << 30;
+
+// ── stack: what stands around TCP (core/stack) ───────────────────────────────────────────────────────────────────
+
+/** TCP connections of one stack, flows that wait for their owner's decision included; a power of two. As many as flows. */
+export const STACK_CONNECTION_COUNT_MAX = 65_536;
+
+/** TCP flows that wait for their decision or whose handshake is not complete; from there on SYN cookies answer. Units: flows. */
+export const STACK_HALF_OPEN_COUNT_MAX = 4_096;
+
+/** A flow that nobody decides is forgotten after this, as its SYN is then no longer repeated. Units: µs. Reason: six retransmitted SYNs take 127 s. */
+export const STACK_PENDING_US = 130_000_000;
+
+/** Connections that a listener keeps for `accept()`. Units: connections. Source: SOMAXCONN of Linux 5.4 and later. */
+export const STACK_LISTEN_BACKLOG_MAX = 4_096;
+
+/** Listeners of one stack; they are searched one after another, once a SYN. */
+export const STACK_LISTENER_COUNT_MAX = 256;
+
+/** Connections in TIME-WAIT; the oldest makes room. Units: connections. */
+export const STACK_TIME_WAIT_COUNT_MAX = 16_384;
+
+/** Timers that one poll runs; the rest waits for the next, which is due at once. Units: timers. */
+export const STACK_TIMERS_PER_POLL_MAX = 4_096;
+
+/** UDP sources with an endpoint; a power of two. The one longest idle makes room. Units: endpoints. */
+export const STACK_UDP_ENDPOINT_COUNT_MAX = 16_384;
+
+/** Datagrams that wait at one UDP endpoint for their host. Units: bytes with 32 for each header; Linux's rmem_default is 212,992. */
+export const STACK_UDP_QUEUE_BYTES_MAX = 262_144;
+
+/** Datagrams that wait at all UDP endpoints together. Units: bytes as above. */
+export const STACK_UDP_QUEUE_BYTES_TOTAL_MAX = 64 * 1_048_576;
+
+/** ICMP errors sent in a second, and how many at once. Source: Linux icmp_msgs_per_sec, icmp_msgs_burst. */
+export const STACK_ICMP_PER_SECOND_MAX = 1_000;
+export const STACK_ICMP_BURST_MAX = 50;
+
+/** Resets for segments of no connection in a second, and how many at once. Reason: a restarted weir resets every old connection of a machine. */
+export const STACK_RESETS_PER_SECOND_MAX = 1_000;
+export const STACK_RESETS_BURST_MAX = 1_000;
+
+/** How long one SYN-cookie secret is used; an ACK may answer the present one or the one before. Units: µs. Source: FreeBSD renews every 15 s. */
+export const SYN_COOKIE_EPOCH_US = 15_000_000;
+
+/** Smallest path MTU that an ICMPv4 message can bring about. Units: bytes. Source: Linux min_pmtu 552; RFC 791 demands 68. */
+export const PATH_MTU_V4_MIN = 552;
+
+// ── wrappers around adapters ─────────────────────────────────────────────────────────────────────────────────────
+
+/** Packets that wait in one direction of a fault adapter: 200 ms of 15 Mbit/s. Overflow: lost and counted. Units: packets. */
+export const FAULT_QUEUE_PACKETS_MAX = 256;
+
+/** Packets that a fault adapter takes from its device at once, beyond those that wait. Units: packets. */
+export const FAULT_BATCH_PACKETS_MAX = 64;
+
+/** Packets that a trace remembers; the oldest is forgotten. Units: packets. */
+export const TRACE_PACKETS_MAX = 64;
+
+/** What a trace keeps of a packet: an IPv6 header and the longest TCP header. Units: bytes. */
+export const TRACE_PACKET_BYTES_MAX = 100;
+
+// ── stack: TCP connections ───────────────────────────────────────────────────────────────────────────────────────
+
+/** Smallest memory of a ring of bytes. Units: bytes. */
+export const RING_BYTES_MIN = 2_048;
+
+/** Memory of rings that is kept for the next connection when one lets go of it. Units: bytes. */
+export const BUFFER_POOL_KEPT_BYTES_MAX = 64 * 1_048_576;
+
+/** Largest send or receive buffer of a connection. Units: bytes. Source: RFC 7323 section 2.3 bounds the window at 1 GiB. */
+export const TCP_BUFFER_BYTES_MAX = 64 * 1_048_576;
+
+/** Segments of one connection that may be unacknowledged; more data waits. 16,384 segments of 1,460 bytes are 24 MB in flight. */
+export const TCP_SEGMENTS_IN_FLIGHT_MAX = 16_384;
+
+/** Stretches of out-of-order bytes that one connection keeps; a segment that would make one more is dropped, and will be sent again. */
+export const TCP_REASSEMBLY_RANGE_COUNT_MAX = 128;
+
+/** Smallest MSS that is believed; a smaller one would make a sender of headers out of us. Units: bytes. Source: RFC 9293 section 3.7.1 (536), Linux `tcp_min_snd_mss` (48). */
+export const TCP_MSS_MIN = 48;
+
+/** Segments that one event may send, so that one connection does not hold the engine. */
+export const TCP_BURST_SEGMENTS_MAX = 1_024;
+
+// ── sim/packetdrill ──────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Longest packetdrill script. Units: characters; the longest public one has 60,000. */
+export const SCRIPT_BYTES_MAX = 1 << 20;
+
+/** Tokens of one packetdrill script. */
+export const SCRIPT_TOKENS_MAX = 200_000;
+
+/** Nesting of brackets in a packetdrill script: what recursion may cost. */
+export const SCRIPT_DEPTH_MAX = 32;
+
+/** Virtual time that one packetdrill script may take. Units: µs. Reason: keep-alive scripts wait for hours. */
+export const SCRIPT_TIME_US_MAX = 7 * 86_400 * 1_000_000;
+
+/** Timers of the stack that one packetdrill script may live through. */
+export const SCRIPT_STEPS_MAX = 200_000;
+
+/** Packets of the stack that wait for the script to expect them. */
+export const SCRIPT_PACKETS_MAX = 65_536;
+
+/** Largest argument of a read or write in a packetdrill script. Units: bytes. */
+export const SCRIPT_CALL_BYTES_MAX = 64 << 20;
+
+/** Sockets of one packetdrill script. */
+export const SCRIPT_SOCKETS_MAX = 1_024;
+
+/** Scripts that one command line runs. */
+export const SCRIPT_FILES_MAX = 20_000;

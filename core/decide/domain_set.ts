@@ -1,4 +1,5 @@
 /** Sets of names with wildcards: 150,000 names take a few megabytes. */
+import { DOMAIN_CHARS_MAX } from "../base/limits.ts";
 import { DomainTable } from "./domain_table.ts";
 import { DomainTrie } from "./domain_trie.ts";
 import type { HostSet } from "./geo.ts";
@@ -30,9 +31,9 @@ export class DomainSet implements HostSet {
 
   /** Adds the name `text[from…to)`. False when it is no name; one with a `/` is meant as something else. Source: mihomo domain_strategy.go. */
   add(text: string, from = 0, to = text.length): boolean {
-    let plain = to > from && text.charCodeAt(to - 1) !== DOT;
+    let plain = to > from && to - from <= DOMAIN_CHARS_MAX && text.charCodeAt(to - 1) !== DOT;
     let odd = false;
-    for (let i = from; i < to; i++) {
+    for (let i = from; i < to && plain; i++) {
       const code = text.charCodeAt(i);
       if (code === STAR || code > 0x7f || code <= 0x20 || (code >= 0x41 && code <= 0x5a)) odd = true;
       else if (code === SLASH || (code === DOT && i > from && text.charCodeAt(i - 1) === DOT)) plain = false;

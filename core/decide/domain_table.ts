@@ -1,10 +1,13 @@
 /** Names in a hash table that can be asked for each suffix of a host; a probe allocates nothing. */
+import { DOMAIN_PROBE_COUNT_MAX } from "../base/limits.ts";
 import { HASH_START, hashStep, type HostScan, spread } from "./host_scan.ts";
 
 /** What a slot remembers of a hash, so that most probes need one byte only; never 0, which is an empty slot. */
 function tagOf(spreadHash: number): number {
   return (spreadHash >>> 24) | 1;
 }
+
+const ASCII = new TextDecoder();
 
 /** Words before a key's bytes: how many bytes there are, and two words for the owner of the table. */
 const HEAD = 3;
@@ -23,6 +26,8 @@ export class DomainTable {
   #size = 0;
   #end = 0;
   readonly #blank: number;
+  /** Names whose slots were taken by too many others, as someone who knows the hash can bring about; this map's own hash is secret. */
+  readonly #crowded = new Map<string, number>();
 
   /** `blank` is what the owner's words are at first. */
   constructor(blank = 0) {
@@ -73,11 +78,13 @@ export class DomainTable {
     const mask = tags.length - 1;
     const wanted = tagOf(hash);
     let slot = hash & mask;
+    let steps = 0;
     for (let tag = tags[slot]!; tag !== 0; tag = tags[slot]!) {
       if (tag === wanted) {
         const number = this.#numbers[slot]!;
         if (this.#equalsScan(number, scan, scan.starts[k]!)) return number;
       }
+      if (++steps > DOMAIN_PROBE_COUNT_MAX) return this.#crowded.get(scan.text.slice(scan.starts[k]!)) ?? -1;
       slot = (slot + 1) & mask;
     }
     return -1;
@@ -107,20 +114,41 @@ export class DomainTable {
     const wanted = tagOf(hash);
     const mask = this.#tags.length - 1;
     let slot = hash & mask;
-    for (; this.#tags[slot] !== 0; slot = (slot + 1) & mask) {
+    for (let steps = 0; this.#tags[slot] !== 0; slot = (slot + 1) & mask) {
       const number = this.#numbers[slot]!;
       if (this.#tags[slot] === wanted && this.#equalsEnd(number, length)) return number;
+      if (++steps <= DOMAIN_PROBE_COUNT_MAX) continue;
+      const known = this.#crowded.get(this.#text(this.#end, length));
+      if (known !== undefined) return known;
+      break;
     }
     const number = this.#end;
     this.#words[number] = length;
     this.#words[number + 1] = this.#blank;
     this.#words[number + 2] = this.#blank;
     this.#end += HEAD + ((length + 3) >>> 2);
-    this.#tags[slot] = wanted;
-    this.#numbers[slot] = number;
+    this.#place(number, hash);
     this.#size++;
     if (this.#size * 3 > this.#tags.length * 2) this.#rehash(this.#tags.length * 2);
     return number;
+  }
+
+  /** Puts a new name into the first free slot, or among the crowded ones. */
+  #place(number: number, hash: number): void {
+    const mask = this.#tags.length - 1;
+    let slot = hash & mask;
+    for (let steps = 0; this.#tags[slot] !== 0; slot = (slot + 1) & mask) {
+      if (++steps <= DOMAIN_PROBE_COUNT_MAX) continue;
+      this.#crowded.set(this.#text(number, this.#words[number]!), number);
+      return;
+    }
+    this.#tags[slot] = tagOf(hash);
+    this.#numbers[slot] = number;
+  }
+
+  #text(number: number, length: number): string {
+    const begin = (number + HEAD) * 4;
+    return ASCII.decode(this.#bytes.subarray(begin, begin + length));
   }
 
   #hash(number: number, length: number): number {
@@ -149,16 +177,9 @@ export class DomainTable {
   }
 
   #rehash(slotCount: number): void {
-    const tags = new Uint8Array(slotCount);
-    const numbers = new Int32Array(slotCount);
-    for (const number of this.numbers()) {
-      const hash = this.#hash(number, this.#words[number]!);
-      let slot = hash & (slotCount - 1);
-      while (tags[slot] !== 0) slot = (slot + 1) & (slotCount - 1);
-      tags[slot] = tagOf(hash);
-      numbers[slot] = number;
-    }
-    this.#tags = tags;
-    this.#numbers = numbers;
+    this.#tags = new Uint8Array(slotCount);
+    this.#numbers = new Int32Array(slotCount);
+    this.#crowded.clear();
+    for (const number of this.numbers()) this.#place(number, this.#hash(number, this.#words[number]!));
   }
 }

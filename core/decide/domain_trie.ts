@@ -4,6 +4,7 @@
  *
  * Source: mihomo component/trie/domain.go. The most exact entry wins: a written label before `*`, `*` before a leading dot.
  */
+import { DOMAIN_CHARS_MAX } from "../base/limits.ts";
 import { toAsciiName } from "./punycode.ts";
 
 interface Node<T> {
@@ -15,9 +16,9 @@ function newNode<T>(): Node<T> {
   return { children: new Map(), value: undefined };
 }
 
-/** The labels of a name, or undefined when it is none: empty, a final dot, an empty label after the first, spaces at its ends. */
+/** The labels of a name, or undefined when it is none: empty, far too long, a final dot, an empty label after the first, spaces at its ends. */
 export function splitName(name: string): string[] | undefined {
-  if (name === "" || name.endsWith(".") || name.trim() !== name) return undefined;
+  if (name === "" || name.length > DOMAIN_CHARS_MAX || name.endsWith(".") || name.trim() !== name) return undefined;
   const labels = toAsciiName(name).split(".");
   return labels.includes("", 1) || (labels.length === 1 && labels[0] === "") ? undefined : labels;
 }

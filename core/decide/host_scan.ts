@@ -5,6 +5,8 @@
  * read once, and each label's end is one more suffix with its hash.
  */
 
+import { DOMAIN_CHARS_MAX } from "../base/limits.ts";
+
 const DOT = 0x2e;
 
 /** The next step of the hash (FNV-1a, from the right). */
@@ -54,7 +56,10 @@ export class HostScan {
       }
       hash = hashStep(hash, code);
     }
-    if (labelEnd === 0 || (length > 0 && (this.codes[0]! <= 0x20 || this.codes[length - 1]! <= 0x20))) {
+    if (
+      length > DOMAIN_CHARS_MAX || labelEnd === 0 ||
+      (length > 0 && (this.codes[0]! <= 0x20 || this.codes[length - 1]! <= 0x20))
+    ) {
       wellFormed = false;
     }
     this.starts[count] = 0;

@@ -27,6 +27,8 @@ class Family {
   readonly #words: Uint32Array;
   readonly #bits: Uint8Array;
   readonly #parents: Int32Array;
+  /** By the first byte of an address: the first node that begins with that byte or a higher one. Saves most steps of the search. */
+  readonly #starts = new Int32Array(257);
   readonly count: number;
 
   /** `words` holds `stride` words a prefix, masked, sorted, without duplicates. */
@@ -36,6 +38,10 @@ class Family {
     this.#bits = bits;
     this.count = bits.length;
     this.#parents = new Int32Array(bits.length);
+    for (let byte = 0, node = 0; byte <= 256; byte++) {
+      while (node < bits.length && words[node * stride]! >>> 24 < byte) node++;
+      this.#starts[byte] = node;
+    }
     for (let node = 0; node < bits.length; node++) {
       let around = node - 1;
       while (around >= 0 && !this.#surrounds(around, node)) around = this.#parents[around]!;
@@ -45,8 +51,9 @@ class Family {
 
   /** The narrowest node that holds the address, or -1. */
   find(ip: IpAddress): number {
-    let low = 0;
-    let high = this.count;
+    const byte = (this.#stride === 1 ? ip.w3 : ip.w0) >>> 24;
+    let low = this.#starts[byte]!;
+    let high = this.#starts[byte + 1]!;
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (this.#beginsAfter(middle, ip)) high = middle;

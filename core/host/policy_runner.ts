@@ -9,10 +9,12 @@
 import type { Metadata } from "../classify/facts.ts";
 import {
   POLICY_CALLS_IN_FLIGHT_MAX,
+  POLICY_FORGIVING_ANSWERS,
   POLICY_GARBAGE_MESSAGES_MAX,
   POLICY_HANGS_MAX,
   POLICY_HEAP_BYTES_MAX,
   POLICY_LOG_LINES_MAX,
+  POLICY_MISSES_MAX,
   POLICY_TEXT_LENGTH_MAX,
 } from "../base/limits.ts";
 import { readAnswer } from "../policy/answer.ts";
@@ -85,6 +87,8 @@ export class PolicyRunner {
   #secret = "";
   #nextId = 0;
   #hangs = 0;
+  #misses = 0;
+  #goodAnswers = 0;
   #garbage = 0;
   #heardAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -215,6 +219,7 @@ export class PolicyRunner {
       if (now >= lateAt) {
         const why = call.pending ? "its promise was not settled" : "it is busy with other flows and did not answer";
         this.#settle(id, this.#failure(`${why} in time (deadline ${deadlineMs} ms)`));
+        if (this.#missed()) return;
       } else next = Math.min(next, hungAt, lateAt);
     }
     if (next !== Infinity) this.#arm(next);
@@ -240,6 +245,13 @@ export class PolicyRunner {
     if (this.#retired) return; // settling the last call closed it
     if (this.#hangs >= POLICY_HANGS_MAX) this.#suspendHung();
     else this.#restart();
+  }
+
+  /** Counts a missed deadline; true when it was one too many. */
+  #missed(): boolean {
+    if (++this.#misses < POLICY_MISSES_MAX) return false;
+    this.#suspend("onConnection", `it missed its deadline for ${this.#misses} flows`);
+    return true;
   }
 
   #suspendHung(): void {
@@ -334,8 +346,10 @@ export class PolicyRunner {
       this.#options.onIssue(issue);
       this.#settle(data.id, { kind: "failed", issue });
       if (this.#hangs >= POLICY_HANGS_MAX) this.#suspendHung();
+      else if (data.kind === "late") this.#missed();
       return;
     }
+    if (++this.#goodAnswers % POLICY_FORGIVING_ANSWERS === 0 && this.#misses > 0) this.#misses--;
     const answer = data.kind === "answer" ? readAnswer({ via: data.via, duplicate: data.duplicate }) : data.message;
     if (typeof answer === "string") return this.#settle(data.id, this.#failure(`its answer makes no sense: ${answer}`));
     const { via, duplicate } = answer;

@@ -44,6 +44,16 @@ export const DropReason = {
   MobilityBadChecksum: 30,
   /** The flow ended while the packet waited for its decision. */
   FlowEnded: 31,
+  /** A source that nobody can answer, or TCP to many receivers. Source: RFC 1122 sections 3.2.1.3 and 4.2.3.10, RFC 4291 section 2.7. */
+  BadAddress: 32,
+  /** A TCP segment of no connection; a reset answers it. Source: RFC 9293 section 3.10.7.1. */
+  NoConnection: 33,
+  /** More handshakes under way than may be. */
+  BacklogFull: 34,
+  /** A datagram that nobody takes; ICMP answers it. */
+  PortUnreachable: 35,
+  /** An ICMP message about nothing known here, or of a type that asks for nothing. */
+  IcmpUnrelated: 36,
 } as const;
 /** A value of `DropReason`. */
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];

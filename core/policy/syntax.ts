@@ -1,5 +1,5 @@
 /** The syntax tree of a script, as far as linking looks at it. */
-import { type Node as AcornNode, parse } from "npm:acorn@8.15.0";
+import { type Node as AcornNode, parse } from "acorn";
 
 /** A node of the tree (ESTree), with its other fields untyped: they differ from type to type. */
 export interface Syntax {

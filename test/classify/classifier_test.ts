@@ -1,9 +1,17 @@
 import { assertEquals } from "@std/assert";
+import { Arena } from "../../core/adapter/arena.ts";
+import { micros } from "../../core/base/micros.ts";
+import { Classifier } from "../../core/classify/classifier.ts";
+import { createSniffOptions } from "../../core/classify/sniffer.ts";
+import { createQuicCrypto } from "../../core/host/quic_crypto.ts";
+import { PacketMeta } from "../../core/parse/packet_meta.ts";
+import { parse, Verify } from "../../core/parse/parse.ts";
 import { FLOW_COUNT_MAX } from "../../core/base/limits.ts";
 import { formatIp } from "../../core/base/ip_address.ts";
 import { toMetadata } from "../../core/classify/facts.ts";
 import { EngineWorld } from "../support/engine_world.ts";
 import { tcpPacket, udpPacket } from "../support/packets.ts";
+import { slotOf } from "../support/slots.ts";
 
 const back = { source: "198.51.100.2", destination: "192.0.2.1", sourcePort: 443, destinationPort: 50000 };
 
@@ -62,4 +70,34 @@ Deno.test("Classifier forgets a sniffed name that is not wanted", () => {
   world.finish();
   const { sniffHost, sniffProtocol, nameMayCome } = world.ended[0]!.record.facts;
   assertEquals([sniffHost, sniffProtocol, nameMayCome], ["", "http", false]);
+});
+
+Deno.test("Classifier tells its observer of each flow's start and end, once", () => {
+  const heard: string[] = [];
+  const classifier = new Classifier({
+    type: "Tun",
+    sniff: createSniffOptions(),
+    names: { wantsSniff: () => true, prefersSniffed: () => true, accepts: () => true },
+    crypto: createQuicCrypto(),
+    secret: 1,
+  }, {
+    flowStarted: (_flow, record) => heard.push(`start ${record.id}`),
+    flowEnding: (_flow, record) => heard.push(`end ${record.id}`),
+  });
+  const arena = new Arena(4);
+  const meta = new PacketMeta();
+  const classify = (packet: Uint8Array) => {
+    const slot = slotOf(arena, packet);
+    parse(arena, slot, Verify.None, meta);
+    const flow = classifier.classify(arena, slot, meta, 1, micros(0));
+    arena.release(slot);
+    return flow;
+  };
+  const one = classify(udpPacket({ payload: "x" }));
+  assertEquals(classify(udpPacket({ payload: "y" })), one);
+  assertEquals([classifier.lastFlow, classifier.classifiedCount, classifier.fromSource], [one, 2, true]);
+  classify(udpPacket({ sourcePort: 9, payload: "z" }));
+  classifier.end(one);
+  assertEquals(heard, ["start 0", "start 1", "end 0"]);
+  assertEquals([classifier.records[one], classifier.table.count], [undefined, 1]);
 });

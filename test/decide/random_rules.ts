@@ -83,6 +83,8 @@ function simpleCondition(prng: Prng, providers: readonly string[]): string {
     () => `NETWORK,${pick(prng, ["tcp", "udp"])}`,
     () => `IN-TYPE,${pick(prng, ["TUN", "SOCKS", "INNER"])}`,
     () => `IN-USER,${pick(prng, ["alice", "bob"])}`,
+    () => `RULE-SET,${pick(prng, ["names", "others", "more"])}`,
+    () => `RULE-SET,${pick(prng, ["names", "others", "more"])}`,
     () => `RULE-SET,${pick(prng, providers)}${noResolve}`,
     () => `RULE-SET,${pick(prng, providers)}${noResolve}`,
   ];
@@ -123,15 +125,14 @@ function randomRules(prng: Prng, providers: readonly string[], subLists: readonl
 function twinProviders(prng: Prng): { fast: Map<string, ProviderSet>; slow: Map<string, ProviderSet> } {
   const fast = new Map<string, ProviderSet>();
   const slow = new Map<string, ProviderSet>();
-  const names = Array.from({ length: 1 + prng.below(12) }, () => randomPatternName(prng));
-  fast.set("names", parseProviderEntries("domain", names).set);
-  const trie = new DomainTrie<true>();
-  names.forEach((name) => trie.add(name, true));
-  slow.set("names", {
-    behavior: "domain",
-    count: names.length,
-    hosts: { count: names.length, has: (host) => trie.find(host) !== undefined },
-  });
+  for (const provider of ["names", "others", "more"]) {
+    const names = Array.from({ length: 1 + prng.below(12) }, () => randomPatternName(prng));
+    fast.set(provider, parseProviderEntries("domain", names).set);
+    const trie = new DomainTrie<true>();
+    names.forEach((name) => trie.add(name, true));
+    const has = (host: string) => trie.find(host) !== undefined;
+    slow.set(provider, { behavior: "domain", count: names.length, hosts: { count: names.length, has } });
+  }
   const prefixes = Array.from({ length: 1 + prng.below(4) }, () => pick(prng, PREFIXES));
   fast.set("prefixes", parseProviderEntries("ipcidr", prefixes).set);
   const parsed = prefixes.map((each) => parsePrefix(each)!);
@@ -194,6 +195,7 @@ export function randomFacts(prng: Prng): FlowFacts {
   facts.inboundUser = pick(prng, ["", "alice"]);
   facts.dscp = pick(prng, [0, 46]);
   facts.host = prng.chance(1, 2) ? randomName(prng) : "";
+  if (prng.chance(1, 20)) facts.host = pick(prng, ["x..a.com", "a.com ", ".a.com", "a b.com"]);
   facts.hostAmbiguous = facts.host !== "" && prng.chance(1, 4);
   facts.nameMayCome = prng.chance(1, 2);
   if (prng.chance(1, 6)) facts.sniffHost = randomName(prng);

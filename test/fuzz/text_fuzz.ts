@@ -1,7 +1,7 @@
 /** Mutated configurations and filters: each is taken, or refused in the one way that is documented. */
 import type { Prng } from "../../core/base/prng.ts";
 import { loadConfig } from "../../core/config/load.ts";
-import { compileFilter, FilterSyntaxError, formatFilter, LAYER_NAMES } from "../../core/filter/mod.ts";
+import { compileFilter, FilterSyntaxError, formatFilter } from "../../core/filter/mod.ts";
 import { MemoryFiles } from "../config/memory_files.ts";
 import { HANDMADE, HANDMADE_FILES, SUBSCRIPTION } from "../config/realistic.ts";
 import { damageFilter, randomAddress, randomBytes, randomFilter, randomPacket } from "../filter/generate.ts";

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { PolicyHost } from "../../core/host/policy_host.ts";
 import { line, meta, until, withPolicy } from "./policy_fixture.ts";
 
@@ -300,9 +300,28 @@ Deno.test("PolicyHost.ask() asks no more after three hangs in a row, and answers
       told.map(line).at(-1),
       "policy.ts:3:3 Cannot ask the policy: it hung or broke 3 times in a row; the rules decide until it changes",
     );
-    const first = await Promise.race([host!.ask(meta({ host: "good" })), new Promise((done) => setTimeout(done, 0))]);
-    assertEquals((first as { kind: string } | undefined)?.kind, "failed");
+    const turn = new Promise<undefined>((done) => setTimeout(() => done(undefined), 0));
+    const first = await Promise.race([host!.ask(meta({ host: "good" })), turn]);
+    await turn;
+    assertEquals(first?.kind, "failed");
   });
+});
+
+Deno.test("PolicyHost.ask() asks no more after ten missed deadlines, however good the answers between them are", async () => {
+  const bodies = [
+    '    if (meta.host !== "good") for (;;);',
+    '    if (meta.host !== "good") await new Promise(() => {});',
+  ];
+  for (const body of bodies) {
+    await withPolicy(asking(body), { deadlineMs: 20 }, async ({ host, told }) => {
+      for (let flow = 0; flow < 10; flow++) {
+        assertEquals((await host!.ask(meta({ host: "good" }))).kind, "rules");
+        assertEquals((await host!.ask(meta({ host: "bad" }))).kind, "failed");
+      }
+      assertMatch(told.map(line).at(-1)!, /it missed its deadline for 10 flows; the rules decide until it changes$/);
+      assertEquals((await host!.ask(meta({ host: "good" }))).kind, "failed");
+    });
+  }
 });
 
 Deno.test("PolicyHost.ask() answers 1,000 calls in flight, each its own", async () => {

@@ -32,6 +32,11 @@ const WORDS: ReadonlyMap<string, string> = new Map([
   ["ruleDrop", "dropped by a rule or the policy"],
   ["flowEnded", "still waiting when its flow ended"],
   ["mobilityBadChecksum", "IPv6 mobility header checksum is wrong"],
+  ["badAddress", "source address cannot be answered"],
+  ["noConnection", "TCP segment belongs to no connection"],
+  ["backlogFull", "too many connections were being opened"],
+  ["portUnreachable", "nobody takes datagrams there"],
+  ["icmpUnrelated", "ICMP message about nothing known"],
 ]);
 
 /** True when `dropWords()` has a sentence of its own for this reason. */
