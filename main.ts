@@ -5,12 +5,12 @@ import { checkCommand } from "./core/cli/check.ts";
 import { explainCommand } from "./core/cli/explain.ts";
 import { filterCommand } from "./core/cli/filter.ts";
 import { replayCommand, ReplaySetupError } from "./core/cli/replay.ts";
+import { typesCommand } from "./core/cli/types.ts";
 import { versionCommand } from "./core/cli/version.ts";
 import { terminalIo } from "./core/cli/terminal_io.ts";
 import { HostConfigFiles } from "./core/host/config_files.ts";
 import { PolicyHost } from "./core/host/policy_host.ts";
 import { resolveWithSystem } from "./core/host/system_resolver.ts";
-import { policyTypes } from "./core/policy/policy_types.ts";
 import { openFilterPackets } from "./sim/filter_packets.ts";
 import { replay } from "./sim/mod.ts";
 
@@ -48,8 +48,7 @@ async function runCommand(args: readonly string[], io: CommandIo): Promise<numbe
     case "filter":
       return await filterCommand(rest, io, openFilterPackets);
     case "types":
-      io.out(policyTypes("module"));
-      return 0;
+      return typesCommand(io);
     case "version":
     case "--version":
       return versionCommand(io);

@@ -2,6 +2,7 @@ import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { parseCommandLine, UsageError } from "../../core/cli/arguments.ts";
 import { terminalIo } from "../../core/cli/terminal_io.ts";
+import { typesCommand } from "../../core/cli/types.ts";
 import { VERSION, versionCommand } from "../../core/cli/version.ts";
 import { KeptIo } from "../support/io.ts";
 
@@ -40,6 +41,14 @@ Deno.test("versionCommand() tells weir's, Deno's and V8's versions and the targe
   assertEquals(versionCommand(io), 0);
   assertEquals(io.output.split("\n").map((line) => line.split(" ")[0]), ["weir", "deno", "v8", "target", ""]);
   assertMatch(VERSION, /^\d+\.\d+\.\d+$/);
+});
+
+Deno.test("typesCommand() prints declarations that name the whole border of a policy", () => {
+  const io = new KeptIo();
+  assertEquals(typesCommand(io), 0);
+  for (const name of ["definePolicy", "RuleBuilder", "ConnectionAnswer", "Metadata"]) {
+    assertMatch(io.output, new RegExp(name));
+  }
 });
 
 Deno.test("terminalIo() has no colour when the output is no terminal", () => {
