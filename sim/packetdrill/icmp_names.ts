@@ -32,7 +32,6 @@ export const ICMP_TYPES: Readonly<Record<string, IcmpType>> = {
       net_unreachable_for_tos: 11,
       host_unreachable_for_tos: 12,
       packet_filtered: 13,
-      comm_prohibited: 13,
       precedence_violation: 14,
       precedence_cutoff: 15,
     },
@@ -41,8 +40,8 @@ export const ICMP_TYPES: Readonly<Record<string, IcmpType>> = {
   source_quench: { type: 4, codes: {}, isError: true },
   redirect: { type: 5, codes: {}, isError: true },
   echo_request: { type: 8, codes: {}, isError: false },
-  time_exceeded: { type: 11, codes: { ttl_exceeded_in_transit: 0, exceeded_ttl: 0, frag_reassembly_time_exceeded: 1, frag_reass_exceeded: 1, exceeded_frag_time: 1 }, isError: true },
-  parameter_problem: { type: 12, codes: { pointer_problem: 0 }, isError: true },
+  time_exceeded: { type: 11, codes: { ttl_exceeded_in_transit: 0, frag_reass_exceeded: 1 }, isError: true },
+  parameter_problem: { type: 12, codes: {}, isError: true },
 };
 
 /** Types of ICMPv6. Source: RFC 4443 section 3 and 4. */
@@ -51,21 +50,16 @@ export const ICMP6_TYPES: Readonly<Record<string, IcmpType>> = {
     type: 1,
     codes: {
       no_route: 0,
-      net_unreachable: 0,
       admin_prohibited: 1,
       not_neighbour: 2,
-      beyond_scope: 2,
       address_unreachable: 3,
-      host_unreachable: 3,
       port_unreachable: 4,
-      source_address_failed: 5,
-      reject_route: 6,
     },
     isError: true,
   },
   packet_too_big: { type: 2, codes: {}, isError: true },
-  time_exceeded: { type: 3, codes: { exceeded_hop_limit: 0, ttl_exceeded_in_transit: 0, exceeded_frag_time: 1, frag_reass_exceeded: 1 }, isError: true },
-  parameter_problem: { type: 4, codes: { hdr_field: 0, header_field: 0, unknown_next_hdr: 1, unknown_next_header: 1, unknown_option: 2 }, isError: true },
+  time_exceeded: { type: 3, codes: { exceeded_hop_limit: 0, exceeded_frag_time: 1 }, isError: true },
+  parameter_problem: { type: 4, codes: { header_field: 0, unknown_next_header: 1, unknown_option: 2 }, isError: true },
   echo_request: { type: 128, codes: {}, isError: false },
   echo_reply: { type: 129, codes: {}, isError: false },
 };
@@ -90,7 +84,7 @@ export function icmpNumbers(
   type: string,
   code: string | undefined,
 ): { type: number; code: number; isError: boolean } | undefined {
-  const found = (version === 4 ? ICMP_TYPES : ICMP6_TYPES)[type] ?? (version === 6 ? undefined : ICMP6_TYPES[type]);
+  const found = (version === 4 ? ICMP_TYPES : ICMP6_TYPES)[type];
   if (found === undefined) return undefined;
   const number = code === undefined ? 0 : found.codes[code];
   return number === undefined ? undefined : { type: found.type, code: number, isError: found.isError };

@@ -38,8 +38,8 @@ Deno.test("policyTypes() type-checks a policy that has no weir beside it, in bot
   try {
     await Deno.writeTextFile(`${folder}/weir.d.ts`, policyTypes("module"));
     await Deno.writeTextFile(`${folder}/ambient.d.ts`, policyTypes("ambient"));
-    await Deno.writeTextFile(`${folder}/module.json`, '{ "imports": { "weir": "../policy/weir.d.ts" } }');
-    await Deno.writeTextFile(`${folder}/ambient.json`, '{ "compilerOptions": { "types": ["../policy/ambient.d.ts"] } }');
+    await Deno.writeTextFile(`${folder}/module.json`, '{ "imports": { "weir": "./weir.d.ts" } }');
+    await Deno.writeTextFile(`${folder}/ambient.json`, '{ "compilerOptions": { "types": ["./ambient.d.ts"] } }');
     for (const config of ["module.json", "ambient.json"]) {
       await Deno.writeTextFile(`${folder}/policy.ts`, SCRIPT);
       assertEquals(await check(folder, config), { ok: true, text: "" });
