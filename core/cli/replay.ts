@@ -78,9 +78,11 @@ class OutputFile {
     }
   }
 
-  /** Empties the file. */
+  /** Empties the file; a pipe or a device has nothing to empty. */
   begin(): void {
-    this.#try(() => this.#file.truncateSync(0));
+    this.#try(() => {
+      if (this.#file.statSync().isFile) this.#file.truncateSync(0);
+    });
   }
 
   /** Writes all of `bytes`, unless something went wrong before. */
