@@ -1,6 +1,6 @@
 /** Command lines become typed values, or say what is wrong with them. */
 import { parseArgs } from "@std/cli/parse-args";
-import { nearestName } from "../config/nearest.ts";
+import { nearestName } from "../base/nearest.ts";
 
 /** The command line cannot be used; the message says why and what would be right. Exit status 2. */
 export class UsageError extends Error {

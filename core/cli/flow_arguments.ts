@@ -1,7 +1,7 @@
 /** Facts of a made-up flow from `key=value` arguments, under Clash's Metadata names. */
 import { type IpAddress, parseIp } from "../base/ip_address.ts";
 import { type DnsMode, emptyFacts, type FlowFacts, Lookup, type SniffProtocol } from "../classify/facts.ts";
-import { nearestName } from "../config/nearest.ts";
+import { nearestName } from "../base/nearest.ts";
 import { UsageError } from "./arguments.ts";
 
 /** Reads one value into the facts. Errors: what was expected instead. */

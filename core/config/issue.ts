@@ -1,6 +1,6 @@
 /** Mistakes in configuration files as data: collected all at once, each at its place. */
 import { CONFIG_ISSUE_COUNT_MAX, NAME_COMPARISON_COUNT_MAX } from "../base/limits.ts";
-import { nearestName } from "./nearest.ts";
+import { nearestName } from "../base/nearest.ts";
 
 /**
  * One mistake in a file the user wrote. `message` says what was found and what was expected, and never shows a secret.

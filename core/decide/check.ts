@@ -1,7 +1,7 @@
 /** Finds what is wrong between rules and the things they name, before anything is decided. */
 import { RULE_DEPTH_MAX } from "../base/limits.ts";
 import type { DecideConfig } from "./decide_config.ts";
-import { nearestName } from "./parse_error.ts";
+import { nearestName } from "../base/nearest.ts";
 import type { Rule } from "./rule.ts";
 
 /** One mistake. `ruleIndex` counts in the main list, or in the list that `subRule` names. */

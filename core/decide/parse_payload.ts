@@ -1,6 +1,7 @@
 /** Reads the payload of one simple rule into its record: one small parser a form. */
 import { formatPrefix, parsePrefix } from "../base/ip_address.ts";
-import { type Field, fieldError, nearestName, type RuleSyntaxError } from "./parse_error.ts";
+import { nearestName } from "../base/nearest.ts";
+import { type Field, fieldError, type RuleSyntaxError } from "./parse_error.ts";
 import { parsePattern } from "./pattern.ts";
 import { toAsciiName } from "./punycode.ts";
 import { parseRanges } from "./ranges.ts";

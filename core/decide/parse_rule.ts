@@ -8,7 +8,8 @@
  */
 import { RULE_CHARS_MAX } from "../base/limits.ts";
 import { type LogicType, parseConditions } from "./parse_logic.ts";
-import { type Field, fieldError, fieldOf, nearestName, type RuleSyntaxError } from "./parse_error.ts";
+import { nearestName } from "../base/nearest.ts";
+import { type Field, fieldError, fieldOf, type RuleSyntaxError } from "./parse_error.ts";
 import { makeRule, type RuleParams } from "./parse_payload.ts";
 import type { Rule, RuleType } from "./rule.ts";
 import { RULE_TYPE_SYNONYMS, RULE_TYPES } from "./rule.ts";

@@ -5,7 +5,7 @@
  * Nothing is measured here, so every proxy counts as alive: url-test, fallback and load-balance stand for their first member.
  */
 import { CHAIN_COUNT_MAX, GROUP_DEPTH_MAX } from "../base/limits.ts";
-import { nearestName } from "./parse_error.ts";
+import { nearestName } from "../base/nearest.ts";
 import type { VerdictAction } from "./verdict.ts";
 
 /** One entry of `proxies`. `udp` is the key of that name, undefined when absent. */

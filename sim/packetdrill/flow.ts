@@ -27,12 +27,16 @@ export class Flow {
     this.ends = ends;
   }
 
-  /** Looks at a segment that the script sends, before it is translated. */
+  /**
+   * Looks at a segment that the script sends, before it is translated: of a passive connection the first one counts, of an active one the
+   * first SYN-ACK, or a SYN that crosses ours.
+   */
   learnInbound(segment: TcpSegment, isPassive: boolean): void {
-    if (this.#isRemoteKnown && !((segment.flags & (SYN | ACK)) === (SYN | ACK) && !isPassive)) return;
-    if (!isPassive && (segment.flags & SYN) === 0) return;
+    if (this.#isRemoteKnown) return;
+    const isSyn = (segment.flags & SYN) !== 0;
+    if (!isPassive && !isSyn) return;
     this.remoteInitial = segment.sequence;
-    this.#isRemoteKnown = true;
+    this.#isRemoteKnown = isPassive || (segment.flags & ACK) !== 0;
   }
 
   /** Looks at a live SYN of the stack together with what the script says of it. */

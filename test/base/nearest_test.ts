@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { editDistance, nearestName } from "../../core/config/nearest.ts";
+import { editDistance, nearestName } from "../../core/base/nearest.ts";
 
 /** The definition, followed to the letter. */
 function slowDistance(a: string, b: string): number {
