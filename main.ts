@@ -4,15 +4,23 @@ import type { CommandIo } from "./core/cli/io.ts";
 import { checkCommand } from "./core/cli/check.ts";
 import { explainCommand } from "./core/cli/explain.ts";
 import { filterCommand } from "./core/cli/filter.ts";
+import { packetdrillCommand } from "./core/cli/packetdrill.ts";
 import { replayCommand, ReplaySetupError } from "./core/cli/replay.ts";
+import { runCommand as runLive } from "./core/cli/run.ts";
+import { simulateCommand } from "./core/cli/simulate.ts";
 import { typesCommand } from "./core/cli/types.ts";
 import { versionCommand } from "./core/cli/version.ts";
 import { terminalIo } from "./core/cli/terminal_io.ts";
 import { HostConfigFiles } from "./core/host/config_files.ts";
 import { PolicyHost } from "./core/host/policy_host.ts";
+import { untilStopped } from "./core/host/stop_signal.ts";
 import { resolveWithSystem } from "./core/host/system_resolver.ts";
+import { findOwnSources } from "./ffi/linux/own_sources.ts";
+import { openTun } from "./ffi/linux/tun_setup.ts";
 import { openFilterPackets } from "./sim/filter_packets.ts";
 import { replay } from "./sim/mod.ts";
+import { playScript } from "./sim/packetdrill/play_script.ts";
+import { simulate } from "./sim/world/simulate.ts";
 
 const doors = {
   files: new HostConfigFiles(),
@@ -21,17 +29,38 @@ const doors = {
   clock: () => performance.now() * 1000,
 };
 
+/** The devices of this system for `weir run`, by the word after --adapter. */
+const devices = Deno.build.os === "linux" ? { tun: openTun } : {};
+
+const runDoors = {
+  files: doors.files,
+  loadPolicy: doors.loadPolicy,
+  resolve: resolveWithSystem,
+  // Whom a live flow belongs to is not looked up yet: rules that ask for a process do not match.
+  findProcess: () => Promise.resolve(undefined),
+  devices,
+  findOwnSources,
+  uint32: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
+  untilStopped,
+};
+
 const USAGE = `weir COMMAND
 
   replay CAPTURE…  [--config F] [--policy F] [--processes F] [--mode tun|divert] [--stack netstack|system|mixed]
                    [--seed N] [--out F.pcapng] [--report F.html] [--verify-checksums] [--explain] [--json]
                    replays captures through the whole pipeline
+  run              [--config F] [--policy F] [--adapter tun] [--device weir0] [--address A/N,…] [--route A/N,…] [--mtu N]
+                   live, on Linux: flows from a TUN device end in weir's own TCP/IP stack and go on through the system's sockets
   check            [--config F] [--policy F] [--json]
                    reads everything and reports every mistake with file:line:column
   explain          [--config F] [--policy F] key=value… [--json]
                    decides one made-up flow (host=, destinationPort=, process= …) and shows each rule tried
   filter           EXPR [CAPTURE] [--layer network] [--json]
                    checks and normalises a WinDivert filter; with a capture, counts what it matches
+  simulate         [--seed N] [--runs N] [--json]
+                   runs seeded random worlds against the TCP/IP stack and checks the invariants
+  packetdrill      FILE|DIR… [--json]
+                   runs packetdrill scripts against the TCP/IP stack
   types            the declarations that an editor wants for policies: weir types > weir.d.ts
   version          versions of weir, Deno and V8, and the target
 `;
@@ -47,6 +76,12 @@ async function runCommand(args: readonly string[], io: CommandIo): Promise<numbe
       return await explainCommand(rest, io, doors);
     case "filter":
       return await filterCommand(rest, io, openFilterPackets);
+    case "run":
+      return await runLive(rest, io, runDoors);
+    case "packetdrill":
+      return await packetdrillCommand(rest, io, playScript);
+    case "simulate":
+      return simulateCommand(rest, io, simulate);
     case "types":
       return typesCommand(io);
     case "version":

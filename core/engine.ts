@@ -4,9 +4,11 @@
  * `poll` does what can be done now and answers when it wants to be called again. It reads no clock, awaits nothing and throws
  * nothing; what takes time leaves as a `Command` and comes back as an `Event`.
  */
-import type { Command, Event } from "./act/command.ts";
+import type { Command, DialEvent, Event, LookupEvent } from "./act/command.ts";
 import { Action, actionOf, Actor } from "./act/act.ts";
+import { applyAnswer } from "./act/apply_answer.ts";
 import { Counters } from "./act/counters.ts";
+import { type EmittedObserver, type TerminateOptions, Terminator } from "./act/terminate.ts";
 import type { Adapter } from "./adapter/adapter.ts";
 import { Arena, NO_SLOT, type Slot } from "./adapter/arena.ts";
 import {
@@ -16,11 +18,9 @@ import {
   FRAGMENT_SLOT_COUNT_MAX,
   NAME_WAIT_CLIENT_FIRST_US,
   NAME_WAIT_US,
-  RESOLVED_ADDRESS_COUNT_MAX,
 } from "./base/limits.ts";
 import { addMicros, type Micros, micros, NEVER } from "./base/micros.ts";
 import { Classifier, type ClassifierOptions, type FlowObserver } from "./classify/classifier.ts";
-import { Lookup } from "./classify/facts.ts";
 import type { FlowRecord } from "./classify/flow_record.ts";
 import { type FlowIndex, NO_FLOW, Seen } from "./classify/flow_table.ts";
 import { FragmentOutcome, Fragments } from "./classify/fragments.ts";
@@ -29,6 +29,8 @@ import { Deliberation, Stage } from "./decide/deliberation.ts";
 import { DropReason } from "./parse/drop_reason.ts";
 import { Fragment, PacketMeta } from "./parse/packet_meta.ts";
 import { parse, Verify } from "./parse/parse.ts";
+import type { Stack } from "./stack/stack.ts";
+import type { TcpConnection } from "./stack/tcp/connection.ts";
 import * as icmp from "./wire/icmp.ts";
 import * as tcp from "./wire/tcp.ts";
 import * as udp from "./wire/udp.ts";
@@ -49,6 +51,11 @@ export interface EngineOptions {
   /** True when a policy wants to be asked about each flow. */
   readonly hasPolicy: boolean;
   readonly observer: EngineObserver;
+  /**
+   * With it, flows end in our own stack: on a TUN device all that go on, where packets are diverted those that are proxied. Without it, direct
+   * packets go on as they are and proxied ones are only counted.
+   */
+  readonly stack?: TerminateOptions;
 }
 
 /** Ports on which the client speaks first by custom, so that waiting for its first bytes costs nothing. */
@@ -60,7 +67,7 @@ function isClientFirst(port: number): boolean {
 const HELD_COUNT_MAX = ARENA_SLOT_COUNT - FLOW_WAITING_COUNT_MAX;
 
 /** What a flow waits for when an event of this kind is meant for it. */
-const STAGE_OF: { readonly [kind in Event["kind"]]: Stage } = {
+const STAGE_OF: { readonly [kind in LookupEvent["kind"]]: Stage } = {
   resolved: Stage.Resolve,
   processFound: Stage.Process,
   policyAnswered: Stage.Policy,
@@ -79,7 +86,7 @@ function firstFlow(waits: ReadonlyMap<FlowIndex, Micros>): FlowIndex {
 }
 
 /** The pipeline and its state. */
-export class Engine implements FlowObserver {
+export class Engine implements FlowObserver, EmittedObserver {
   readonly arena: Arena = new Arena();
   readonly counters: Counters = new Counters();
   readonly classifier: Classifier;
@@ -87,8 +94,10 @@ export class Engine implements FlowObserver {
   readonly commands: Command[] = [];
   readonly #options: EngineOptions;
   readonly #actor: Actor;
+  readonly #terminator: Terminator | undefined;
   readonly #fragments = new Fragments();
   readonly #meta = new PacketMeta();
+  readonly #emittedMeta = new PacketMeta();
   readonly #deliberations: (Deliberation | undefined)[];
   /** Flow of each id that waits for an event. */
   readonly #awaited = new Map<number, FlowIndex>();
@@ -102,6 +111,10 @@ export class Engine implements FlowObserver {
     this.#options = options;
     this.classifier = new Classifier(options.classify, this);
     this.#actor = new Actor(this.arena, options.adapter, this.counters);
+    const { stack, adapter } = options;
+    if (stack !== undefined) {
+      this.#terminator = new Terminator(stack, this.arena, adapter, this.counters, this.commands, this);
+    }
     this.#deliberations = new Array<Deliberation | undefined>(this.classifier.table.capacity).fill(undefined);
   }
 
@@ -116,7 +129,17 @@ export class Engine implements FlowObserver {
       this.counters.receive();
       this.#step(slot, now);
     }
-    return this.#deadline();
+    return this.deadline();
+  }
+
+  /** The stack that flows end in, if there is one. */
+  get stack(): Stack | undefined {
+    return this.#terminator?.stack;
+  }
+
+  /** The connection of a flow that the stack terminates; undefined before its handshake may go on, and after the flow has ended. */
+  connectionOf(flow: number): TcpConnection | undefined {
+    return this.#terminator?.connectionOf(flow);
   }
 
   #step(slot: Slot, now: Micros): void {
@@ -128,12 +151,18 @@ export class Engine implements FlowObserver {
     else this.#carryOther(slot, now);
   }
 
-  /** Packets that belong to no flow: ICMP goes on; what a TUN device has nobody to hand on to is dropped. */
+  /** Packets that belong to no flow: ICMP goes on, or into the stack; what a TUN device has nobody to hand on to is dropped. */
   #carryOther(slot: Slot, now: Micros): void {
     const protocol = this.#meta.protocol;
+    if (this.#isStackHere()) return this.#terminator!.carry(slot, slot, this.#meta, NO_FLOW, now);
     const known = protocol === icmp.PROTOCOL || protocol === icmp.PROTOCOL_V6;
     if (known || this.#options.adapter.capabilities.kind === "divert") this.#actor.forward(slot, 1, now);
     else this.#actor.drop(slot, DropReason.UnsupportedProtocol);
+  }
+
+  /** True where every packet ends in the stack, as this end is the network. */
+  #isStackHere(): boolean {
+    return this.#terminator !== undefined && this.#options.adapter.capabilities.kind === "tun";
   }
 
   /** Keeps a fragment until its datagram is whole, then carries the datagram as one packet and its fragments with it. */
@@ -172,7 +201,8 @@ export class Engine implements FlowObserver {
       let count = 0;
       for (let slot = head; slot !== NO_SLOT; slot = this.arena.next[slot]!) count++;
       this.#carry(whole, head, count, now);
-    } else {
+    } else if (this.#isStackHere()) this.#terminator!.carry(whole, head, meta, NO_FLOW, now);
+    else {
       for (let slot = head; slot !== NO_SLOT;) {
         const next = this.arena.next[slot]!;
         this.#carryOther(slot, now);
@@ -196,7 +226,12 @@ export class Engine implements FlowObserver {
     const flow = this.classifier.classify(this.arena, whole, meta, count, now);
     const table = this.classifier.table;
     const fromSource = this.classifier.fromSource;
+    if (table.action[flow] === Action.Terminate) return this.#terminate(flow, whole, head, now);
     if (table.action[flow] === Action.Undecided) {
+      if (this.#isOpenedEarly(flow)) {
+        this.#terminate(flow, whole, head, now);
+        return this.#deliberate(flow, now);
+      }
       if (this.#isFull(flow)) return this.#dropChain(head, DropReason.QueueFull);
       this.#enqueue(flow, head);
       this.#deliberate(flow, now);
@@ -210,6 +245,14 @@ export class Engine implements FlowObserver {
       this.#actor.act(table.action[flow]!, slot, meta, fromSource, copies, now);
       slot = next;
     }
+  }
+
+  #terminate(flow: FlowIndex, whole: Slot, head: Slot, now: Micros): void {
+    this.#terminator!.carry(whole, head, this.#meta, this.classifier.records[flow]!.id, now);
+  }
+
+  #isOpenedEarly(flow: FlowIndex): boolean {
+    return this.#terminator !== undefined && this.#terminator.isOpenedEarly(this.classifier.records[flow]!.id);
   }
 
   /** A flow whose lookup is under way cannot be decided early: what does not fit its queue, or all queues, is lost. */
@@ -261,6 +304,7 @@ export class Engine implements FlowObserver {
     }
     if (stage === Stage.Name) {
       if (waited !== Stage.Name) this.#awaitName(flow, record, now);
+      if (record.facts.network === "tcp" && this.#isStackHere()) this.#openEarly(flow, record, now);
       return;
     }
     if (stage === Stage.Decided) this.#commit(flow, record, deliberation, now);
@@ -278,6 +322,14 @@ export class Engine implements FlowObserver {
     } else this.#shortWaits.set(flow, addMicros(now, NAME_WAIT_US));
   }
 
+  /** Only a connection brings a TCP flow's first bytes: the stack answers before the flow is decided. */
+  #openEarly(flow: FlowIndex, record: FlowRecord, now: Micros): void {
+    const terminator = this.#terminator!;
+    if (terminator.isOpenedEarly(record.id)) return;
+    terminator.openEarly(flow, record.id, record.facts);
+    this.#actOnWaiting(flow, Action.Terminate, now);
+  }
+
   #request(flow: FlowIndex, record: FlowRecord, stage: Stage): void {
     const facts = record.facts;
     this.#stopWaiting(flow);
@@ -291,10 +343,26 @@ export class Engine implements FlowObserver {
     const table = this.classifier.table;
     this.#stopWaiting(flow);
     this.#awaited.delete(record.id);
-    table.action[flow] = actionOf(deliberation.verdict.action);
+    const action = actionOf(deliberation.verdict.action);
+    table.action[flow] = this.#endsInStack(action) ? Action.Terminate : action;
     table.copies[flow] = Math.min(deliberation.verdict.effects?.duplicate ?? 1, DUPLICATE_COUNT_MAX);
     deliberation.noteHost(record.facts);
     this.#options.observer.flowDecided(flow, record, deliberation);
+    if (table.action[flow] === Action.Terminate) {
+      this.#terminator!.decided(flow, record.id, record.facts, deliberation.verdict);
+    } else if (this.#isOpenedEarly(flow)) this.#terminator!.refused(record.id, action === Action.Drop, now);
+    this.#actOnWaiting(flow, table.action[flow]!, now);
+  }
+
+  /** On a TUN device whatever goes on ends in the stack; what was diverted and is direct goes on as it is. */
+  #endsInStack(action: Action): boolean {
+    return this.#terminator !== undefined &&
+      (action === Action.Proxy || (action === Action.Direct && this.#isStackHere()));
+  }
+
+  /** Ends the packets that waited for a flow's decision. */
+  #actOnWaiting(flow: FlowIndex, action: number, now: Micros): void {
+    const table = this.classifier.table;
     const copies = table.copies[flow]!;
     let slot = table.waitingHead[flow]!;
     table.waitingHead[flow] = NO_SLOT;
@@ -304,8 +372,13 @@ export class Engine implements FlowObserver {
       const next = this.arena.next[slot]!;
       // The packet was whole and sound when it came in; only a later fragment has no ports to tell its direction by.
       const readable = parse(this.arena, slot, Verify.None, this.#meta) === DropReason.None;
-      const fromSource = readable && this.#meta.fragment !== Fragment.Later && table.isFromSource(flow, this.#meta);
-      this.#actor.act(table.action[flow]!, slot, this.#meta, fromSource, copies, now);
+      if (action === Action.Terminate) {
+        this.arena.next[slot] = NO_SLOT;
+        this.#terminate(flow, slot, slot, now);
+      } else {
+        const fromSource = readable && this.#meta.fragment !== Fragment.Later && table.isFromSource(flow, this.#meta);
+        this.#actor.act(action, slot, this.#meta, fromSource, copies, now);
+      }
       slot = next;
     }
   }
@@ -313,35 +386,32 @@ export class Engine implements FlowObserver {
   /** Takes the answer to a command. */
   handle(event: Event, now: Micros): void {
     this.#clock[0] = now;
+    if (event.kind === "dialed" || event.kind === "dialFailed") return this.#handleDial(event, now);
     const flow = this.#awaited.get(event.flow);
     if (flow === undefined || this.#deliberations[flow]!.stage !== STAGE_OF[event.kind]) return;
     this.#awaited.delete(event.flow);
     const facts = this.classifier.records[flow]!.facts;
     const deliberation = this.#deliberations[flow]!;
-    if (event.kind === "processFound") {
-      facts.processLookup = event.owner === undefined ? Lookup.Failed : Lookup.Done;
-      if (event.owner !== undefined) {
-        facts.process = event.owner.name;
-        facts.processPath = event.owner.path;
-        facts.processId = event.owner.processId;
-        facts.user = event.owner.user;
-        facts.uid = event.owner.uid;
-      }
-      deliberation.noteLookup("process", facts.process, event.owner !== undefined, event.costUs);
-    } else if (event.kind === "resolved") {
-      const address = event.addresses.length > RESOLVED_ADDRESS_COUNT_MAX ? undefined : event.addresses[0];
-      facts.resolveLookup = address === undefined ? Lookup.Failed : Lookup.Done;
-      if (address !== undefined) facts.destinationIp = address;
-      deliberation.noteLookup("resolve", facts.host, address !== undefined, event.costUs);
-    } else {
-      const verdict = event.verdict;
-      deliberation.answerPolicy(verdict?.via, verdict?.effects, facts, this.#options.decider);
-    }
+    applyAnswer(event, facts, deliberation, this.#options.decider);
     if (deliberation.stage === Stage.Decided) this.#commit(flow, this.classifier.records[flow]!, deliberation, now);
     else {
       deliberation.stage = Stage.New;
       this.#deliberate(flow, now);
     }
+  }
+
+  #handleDial(event: DialEvent, now: Micros): void {
+    const refused = this.#terminator === undefined ? NO_FLOW : this.#terminator.handle(event, now);
+    if (refused !== NO_FLOW) this.classifier.table.action[refused] = Action.Reject;
+  }
+
+  /** A packet of the stack belongs to its flow as well: it counts there, and may bring names and ends. */
+  packetEmitted(slot: Slot, now: Micros): void {
+    const meta = this.#emittedMeta;
+    if (parse(this.arena, slot, Verify.None, meta) !== DropReason.None || meta.fragment !== Fragment.Whole) return;
+    if (meta.protocol !== tcp.PROTOCOL && meta.protocol !== udp.PROTOCOL) return;
+    if (this.classifier.table.find(meta) === NO_FLOW) return;
+    this.arena.flow[slot] = this.classifier.classify(this.arena, slot, meta, 1, now);
   }
 
   /** Ends everything: what waits is decided with what is known, what is incomplete is given up, every flow ends. */
@@ -364,6 +434,7 @@ export class Engine implements FlowObserver {
   }
 
   #expire(now: Micros): void {
+    if (this.#terminator !== undefined) this.#terminator.stack.poll(now);
     this.#expireFragments(now);
     this.#expireWaits(this.#shortWaits, now);
     this.#expireWaits(this.#longWaits, now);
@@ -387,9 +458,11 @@ export class Engine implements FlowObserver {
     }
   }
 
-  #deadline(): Micros {
+  /** When `poll` wants to be called at the latest; the host's own calls to connections may have moved it since the last poll. */
+  deadline(): Micros {
     let next: number = this.classifier.table.nextExpiry();
     next = Math.min(next, firstDeadline(this.#shortWaits), firstDeadline(this.#longWaits));
+    if (this.#terminator !== undefined) next = Math.min(next, this.#terminator.stack.nextDeadline());
     return micros(Math.min(next, this.#fragments.nextExpiry()));
   }
 
@@ -409,6 +482,7 @@ export class Engine implements FlowObserver {
     this.#awaited.delete(record.id);
     this.#dropChain(table.waitingHead[flow]!, DropReason.FlowEnded);
     table.waitingHead[flow] = NO_SLOT;
+    if (this.#terminator !== undefined) this.#terminator.ended(record.id, micros(this.#clock[0]!));
     this.#options.observer.flowEnded(flow, record, deliberation);
     this.#deliberations[flow] = undefined;
   }

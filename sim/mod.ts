@@ -85,6 +85,7 @@ export async function replay(request: ReplayRequest): Promise<ReplayResult> {
       verify: request.verifyChecksums === true ? Verify.All : Verify.None,
       seed: request.seed ?? 1,
       explain: request.explain ?? false,
+      play: request.stack === "netstack",
       output: request.output,
       onProgress: request.onProgress,
     });

@@ -8,10 +8,10 @@ import { DropReason } from "../parse/drop_reason.ts";
 import { DESTINATION, type PacketMeta } from "../parse/packet_meta.ts";
 import * as tcp from "../wire/tcp.ts";
 import type { Counters } from "./counters.ts";
-import { Refuser } from "./refuse.ts";
+import { Refuser } from "../stack/refuse.ts";
 
-/** What is done with a flow's packets, as the flow table's `action` column holds it. */
-export const Action = { Undecided: 0, Direct: 1, Proxy: 2, Reject: 3, Drop: 4 } as const;
+/** What is done with a flow's packets, as the flow table's `action` column holds it. `Terminate`: they end in our stack. */
+export const Action = { Undecided: 0, Direct: 1, Proxy: 2, Reject: 3, Drop: 4, Terminate: 5 } as const;
 /** A value of `Action`. */
 export type Action = (typeof Action)[keyof typeof Action];
 

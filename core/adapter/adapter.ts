@@ -28,4 +28,6 @@ export interface Adapter {
   /** For hosts only: resolves when `receive` may have something, rejects when the device is gone. */
   ready(): Promise<void>;
   close(): void;
+  /** When `receive` wants to be called although `ready` is silent: a wrapper holds packets back. Absent or `NEVER`: it holds none. */
+  readonly nextDue?: Micros;
 }

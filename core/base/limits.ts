@@ -472,3 +472,83 @@ export const SCRIPT_SOCKETS_MAX = 1_024;
 
 /** Scripts that one command line runs. */
 export const SCRIPT_FILES_MAX = 20_000;
+
+// ── sim/world ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Packets that wait at a link's end for their host. Overflow: lost and counted. Units: packets. */
+export const WORLD_INBOX_PACKETS_MAX = 1_024;
+
+/** Events of one simulated run; more mean that two sides excite each other for ever. Units: events. */
+export const WORLD_STEPS_MAX = 400_000;
+
+/** Time that everything gets to finish once the faults of a simulated run are healed. Units: µs (30 min, virtual). */
+export const WORLD_LIVENESS_US = 1_800 * 1_000_000;
+
+/** Runs of one command line. Units: runs. */
+export const SIMULATE_RUNS_MAX = 10_000_000;
+
+/** Failures that a simulation lists; more are only counted. */
+export const SIMULATE_FAILURES_MAX = 1_000;
+
+// ── Linux TUN ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Packets that a TUN device hands over in one `receive`: about 1 ms of work, after which sockets and timers get their turn. */
+export const TUN_BATCH_PACKETS_MAX = 128;
+
+/** Slots that a TUN device leaves free, so that answers can be built while the rest waits; an eighth of a small arena. A USO packet brings up to 128. */
+export const TUN_SLOTS_RESERVED = 256;
+
+/** Packets that the kernel queues before the TUN device; one more is lost. The usual 500 is 0.75 MB, less than one window. */
+export const TUN_QUEUE_PACKETS = 4_096;
+
+// ── host: live sockets ───────────────────────────────────────────────────────────────────────────────────────────
+
+/** First buffer of one direction of a relay; it doubles whenever a read fills it. Units: bytes. Reason: most connections are short, 10,000 of them are live. */
+export const RELAY_BUFFER_BYTES_MIN = 16_384;
+
+/** Largest buffer of one direction of a relay; larger reads are no faster. Units: bytes. */
+export const RELAY_BUFFER_BYTES_MAX = 262_144;
+
+/** A relay of which one side has closed ends when the other is silent for this long. Units: µs. Source: Linux conntrack, nf_conntrack_tcp_timeout_close_wait ×10. */
+export const RELAY_HALF_CLOSED_IDLE_US = 600_000_000;
+
+/** How often relays are looked at for idleness. Units: µs. */
+export const RELAY_SWEEP_US = 10_000_000;
+
+/** Time that a DIRECT connection has to be established. Units: ms. Reason: four SYNs, sent after 0, 1, 3 and 7 s. */
+export const DIAL_TIMEOUT_MS = 15_000;
+
+/** Connections that are being established at once; one more counts as unreachable. */
+export const DIAL_COUNT_MAX = 4_096;
+
+/** Host sockets for UDP sources at once; one more takes the place of the one that was opened first. */
+export const UDP_RELAY_SOCKET_COUNT_MAX = 4_096;
+
+/** Datagrams of one source that wait for its host socket; more are lost. Reason: QUIC sends its first window of 10 to 32 at once, DNS far fewer. */
+export const UDP_RELAY_WAITING_COUNT_MAX = 256;
+
+/** Turns of the engine in a row before sockets and timers get theirs. Units: calls of `poll`. */
+export const RUN_POLLS_PER_TURN_MAX = 4;
+
+/** Packets that one call of `poll` takes in, the device's batch and what a split datagram adds. Units: packets. */
+export const RUN_PACKETS_PER_POLL_MAX = 256;
+
+/** Longest time that the live loop sleeps although no timer is due. Units: ms. */
+export const RUN_SLEEP_MS_MAX = 1_000;
+
+// ── sim/live_play ────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Flows that are played at once; more are not played, and the report says so. */
+export const LIVE_PLAY_FLOWS_MAX = 1_024;
+
+/** Bytes of one stream that wait to be compared or sent. Overflow: the flow is not played further. Units: bytes. */
+export const LIVE_PLAY_STREAM_BYTES_MAX = 64 << 20;
+
+/** Packets of a flow that wait for its verdict. Overflow: the flow is not played. Units: packets. */
+export const LIVE_PLAY_WAITING_PACKETS_MAX = 1_024;
+
+/** Time stamps of a captured server that are remembered with the stack's own. */
+export const LIVE_PLAY_TIMESTAMPS_MAX = 4_096;
+
+/** Timers of the stack that run between two captured packets of a flow. */
+export const LIVE_PLAY_TIMERS_MAX = 10_000;

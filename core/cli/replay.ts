@@ -15,6 +15,7 @@ export interface ReplayRequest {
   readonly policy?: string | undefined;
   readonly processes?: string | undefined;
   readonly mode?: "tun" | "divert" | undefined;
+  /** "netstack" plays every proxied TCP flow against weir's own stack as well. */
   readonly stack?: "netstack" | "system" | "mixed" | undefined;
   /** Units: 32 bits. */
   readonly seed?: number | undefined;
@@ -131,7 +132,8 @@ export async function replayCommand(args: readonly string[], io: CommandIo, repl
       policy: line.value("policy"),
       processes: line.value("processes"),
       mode: line.choice("mode", MODES, "tun"),
-      stack: line.choice("stack", STACKS, "netstack"),
+      // Flows are played against the stack only when it is asked for by name.
+      stack: line.value("stack") === undefined ? undefined : line.choice("stack", STACKS, "netstack"),
       seed: line.wholeNumber("seed", SEED_MAX, 1),
       explain: line.flag("explain"),
       verifyChecksums: line.flag("verify-checksums"),

@@ -24,6 +24,22 @@ export interface ReplayCounters {
   dropped: Record<string, number>;
 }
 
+/** What came of playing a captured TCP flow against weir's own stack, the captured client on one side, a scripted server on the other. */
+export interface ReplayPlay {
+  /** All bytes compared and the same; some differed; the capture ended the comparison early; nothing could be played. */
+  outcome: "equal" | "different" | "partial" | "unplayed";
+  /** Why not all could be played, or what differed; empty when all is equal. */
+  reason: string;
+  /** Bytes that reached the scripted server as the client sent them, and those that reached the client as the server sent them. */
+  bytesToServer: number;
+  bytesToClient: number;
+  /** Segments that the captured client, and the stack, sent again. */
+  clientRetransmissions: number;
+  stackRetransmissions: number;
+  /** Resets from either side. */
+  resets: number;
+}
+
 /** One decided flow. Units: `upload`, `download` transport payload bytes as captured; `start` RFC 3339 in UTC with µs. */
 export interface ReplayFlow {
   metadata: Metadata;
@@ -36,6 +52,8 @@ export interface ReplayFlow {
   download: number;
   start: string;
   explain?: ExplainStep[];
+  /** Only of TCP flows with the verdict "proxy", and only when the replay was asked to play them. */
+  play?: ReplayPlay;
 }
 
 /** One rule of the main list with the flows it decided. */

@@ -25,10 +25,19 @@ export const PROTOCOL_V6 = 58;
 export const ECHO_REPLY = 0;
 export const DESTINATION_UNREACHABLE = 3;
 export const ECHO_REQUEST = 8;
+export const TIME_EXCEEDED = 11;
+export const PARAMETER_PROBLEM = 12;
+/** Code of `DESTINATION_UNREACHABLE`: the transport protocol is not known. */
+export const PROTOCOL_UNREACHABLE = 2;
+/** Code of `DESTINATION_UNREACHABLE`: a packet that may not be fragmented is too big. Source: RFC 1191 section 4. */
+export const FRAGMENTATION_NEEDED = 4;
 /** Code of `DESTINATION_UNREACHABLE`: nothing listens on the port. */
 export const PORT_UNREACHABLE = 3;
 /** Types of ICMPv6. Source: IANA ICMPv6 type numbers. */
 export const DESTINATION_UNREACHABLE_V6 = 1;
+export const PACKET_TOO_BIG_V6 = 2;
+export const TIME_EXCEEDED_V6 = 3;
+export const PARAMETER_PROBLEM_V6 = 4;
 export const ECHO_REQUEST_V6 = 128;
 export const ECHO_REPLY_V6 = 129;
 /** Code of `DESTINATION_UNREACHABLE_V6`: nothing listens on the port. */

@@ -20,7 +20,8 @@ export const PROGRAMS: Readonly<Record<string, { target: Target; output: string 
 const PERMISSIONS = [
   "--allow-read", // captures, configuration, providers, policies: any path the user names
   "--allow-write", // --out, --report, record: any path the user names
-  "--allow-net", // `weir explain` looks names up
+  "--allow-net", // `weir run` carries flows on, `weir explain` looks names up
+  "--allow-ffi", // `weir run` opens its device
   "--allow-env=LOG_STREAM,LOG_TOKENS", // the yaml package looks at these two; NO_COLOR needs no permission
   "--no-prompt",
 ];

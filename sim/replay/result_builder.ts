@@ -10,6 +10,7 @@ import type { Decider } from "../../core/decide/decider.ts";
 import type { Deliberation } from "../../core/decide/deliberation.ts";
 import type { ExplainStep, VerdictAction } from "../../core/decide/verdict.ts";
 import type { EngineObserver } from "../../core/engine.ts";
+import type { LivePlay } from "../live_play/live_play.ts";
 
 interface FlowEntry {
   readonly facts: FlowFacts;
@@ -31,13 +32,21 @@ export class ResultBuilder implements EngineObserver {
   readonly #decider: Decider;
   readonly #explain: boolean;
   readonly #onStart: (facts: FlowFacts) => void;
+  readonly #play: LivePlay | undefined;
   readonly #entries: FlowEntry[] = [];
   readonly #hits: Float64Array;
   /** Units: µs since the Unix epoch, of the packet that is being replayed. */
   timestampUs = 0;
 
-  /** `onStart` may add what the capture knows of a new flow before it is decided. */
-  constructor(decider: Decider, explain: boolean, table: () => FlowTable, onStart: (facts: FlowFacts) => void) {
+  /** `onStart` may add what the capture knows of a new flow before it is decided; `play` plays those that are proxied. */
+  constructor(
+    decider: Decider,
+    explain: boolean,
+    table: () => FlowTable,
+    onStart: (facts: FlowFacts) => void,
+    play?: LivePlay,
+  ) {
+    this.#play = play;
     this.#decider = decider;
     this.#explain = explain;
     this.#table = table;
@@ -47,6 +56,7 @@ export class ResultBuilder implements EngineObserver {
 
   flowStarted(_flow: FlowIndex, record: FlowRecord): void {
     this.#onStart(record.facts);
+    if (record.facts.network === "tcp") this.#play?.started(record.id);
     this.#entries[record.id] = {
       facts: record.facts,
       start: this.timestampUs,
@@ -71,12 +81,14 @@ export class ResultBuilder implements EngineObserver {
     entry.chains = verdict.chains;
     entry.host = deliberation.host;
     if (verdict.ruleIndex >= 0) this.#hits[verdict.ruleIndex] = this.#hits[verdict.ruleIndex]! + 1;
+    this.#play?.decided(record.id, verdict.action);
     if (this.#explain) entry.explain = deliberation.explain(record.facts, this.#decider);
   }
 
   flowEnded(flow: FlowIndex, record: FlowRecord): void {
     const entry = this.#entries[record.id]!;
     const table = this.#table();
+    this.#play?.ended(record.id);
     entry.packets = table.packets[flow]!;
     entry.upload = table.upload[flow]!;
     entry.download = table.download[flow]!;
@@ -99,7 +111,8 @@ export class ResultBuilder implements EngineObserver {
     return `weir: ${entry.action} by ${rule} via ${entry.chains.join(" < ")}`;
   }
 
-  #flow(entry: FlowEntry): ReplayFlow {
+  #flow(entry: FlowEntry, id: number): ReplayFlow {
+    const play = this.#play?.resultOf(id);
     const metadata = toMetadata(entry.facts);
     if (entry.host !== undefined) metadata.host = entry.host;
     return {
@@ -113,6 +126,7 @@ export class ResultBuilder implements EngineObserver {
       download: entry.download,
       start: formatTimestamp(entry.start),
       ...(entry.explain === undefined ? {} : { explain: entry.explain }),
+      ...(play === undefined ? {} : { play }),
     };
   }
 
@@ -137,7 +151,7 @@ export class ResultBuilder implements EngineObserver {
         queued: counters.queued,
         dropped: counters.droppedByName(),
       },
-      flows: this.#entries.map((entry) => this.#flow(entry)),
+      flows: this.#entries.map((entry, id) => this.#flow(entry, id)),
       rules: this.#rules(),
     };
   }

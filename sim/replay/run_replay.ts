@@ -1,5 +1,6 @@
 /** Captures through the engine in virtual time: the clock is the packets' own timestamps, lookups are answered from the capture. */
 import type { Command, Event, PolicyVerdict, ProcessOwner } from "../../core/act/command.ts";
+import { PcapTap } from "../../core/adapter/tap.ts";
 import { invariant } from "../../core/base/invariant.ts";
 import { addMicros, type Micros, micros } from "../../core/base/micros.ts";
 import type { NamePolicy } from "../../core/classify/classifier.ts";
@@ -15,6 +16,7 @@ import type { CaptureRecord, ProcessFact } from "../capture/record.ts";
 import { LINKTYPE } from "../capture/link_types.ts";
 import { type ByteSink, PcapngWriter } from "../capture/write.ts";
 import type { ProcessTable } from "../processes.ts";
+import { LivePlay } from "../live_play/live_play.ts";
 import { indexProcesses, ProcessIndex } from "./process_index.ts";
 import { ReplayAdapter } from "./replay_adapter.ts";
 import { ResultBuilder } from "./result_builder.ts";
@@ -43,6 +45,8 @@ export interface ReplayWorld {
   readonly verify: Verify;
   readonly seed: number;
   readonly explain: boolean;
+  /** Plays every proxied TCP flow against the stack as well. */
+  readonly play?: boolean | undefined;
   /** Takes the packets as they would leave, as pcapng. */
   readonly output: ByteSink | undefined;
   /** Hears how far the replay is. Units: bytes of the file on disk, packets so far. */
@@ -68,6 +72,7 @@ class ReplayRun {
   readonly #world: ReplayWorld;
   readonly #adapter: ReplayAdapter;
   readonly #engine: Engine;
+  readonly #play: LivePlay | undefined;
   readonly #builder: ResultBuilder;
   readonly #writer: PcapngWriter | undefined;
   #processIndex: ProcessIndex | undefined = undefined;
@@ -83,14 +88,19 @@ class ReplayRun {
       : new PcapngWriter(world.output, { application: "weir replay" });
     if (this.#writer !== undefined) this.#writer.addInterface({ linkType: LINKTYPE.RAW, name: "weir" });
     this.#adapter = new ReplayAdapter(world.mode, this.#writer === undefined ? undefined : this.#write);
+    const play = world.play === true ? new LivePlay(world.seed) : undefined;
+    this.#play = play;
     this.#builder = new ResultBuilder(
       world.decider,
       world.explain,
       () => this.#engine.classifier.table,
       (facts) => this.#addProcess(facts),
+      play,
     );
     this.#engine = new Engine({
-      adapter: this.#adapter,
+      adapter: play === undefined
+        ? this.#adapter
+        : new PcapTap(this.#adapter, (arena, slot, isReceived, now) => isReceived && play.see(arena, slot, now)),
       decider: world.decider,
       classify: {
         type: world.mode === "tun" ? "Tun" : "Redir",
@@ -155,6 +165,7 @@ class ReplayRun {
     this.#deadline = this.#engine.poll(this.#now, 1);
     const isOfFlow = this.#engine.classifier.classifiedCount !== classified;
     if (isOfFlow && this.#adapter.process !== undefined) this.#addLateProcess();
+    if (isOfFlow && this.#play !== undefined) this.#playPacket(this.#play);
     invariant(!this.#adapter.isPending, "the arena always has room for the next packet of a replay");
     invariant(this.#engine.counters.lawHolds(), "received = delivered + consumed + queued + dropped");
   }
@@ -179,6 +190,9 @@ class ReplayRun {
         return { kind: "processFound", flow, owner: await this.#findOwner(command.facts), costUs: 0 };
       case "askPolicy":
         return { kind: "policyAnswered", flow, verdict: await this.#world.policy!(command.facts) };
+      case "dial":
+        // Only an engine with a stack dials.
+        return { kind: "dialFailed", flow, error: "failed" };
     }
   }
 
@@ -204,6 +218,11 @@ class ReplayRun {
     if (sourceIp === undefined || destinationIp === undefined) return undefined;
     const found = this.#processIndex.find(network, sourceIp, sourcePort, destinationIp, destinationPort);
     return found === undefined ? undefined : ownerOf(found);
+  }
+
+  #playPacket(play: LivePlay): void {
+    const record = this.#engine.classifier.records[this.#engine.classifier.lastFlow];
+    if (record !== undefined) play.packet(record.id);
   }
 
   /** A process that only a later packet names still belongs into the report. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Action, actionOf, Actor } from "../../core/act/act.ts";
 import { Counters } from "../../core/act/counters.ts";
-import { Refuser } from "../../core/act/refuse.ts";
+import { Refuser } from "../../core/stack/refuse.ts";
 import { Arena } from "../../core/adapter/arena.ts";
 import { DUPLICATE_COUNT_MAX } from "../../core/base/limits.ts";
 import { InvariantError } from "../../core/base/invariant.ts";

@@ -1,4 +1,5 @@
 /** An engine over a scripted adapter, with a decider that tests tell what to say. */
+import type { TerminateOptions } from "../../core/act/terminate.ts";
 import type { Adapter, Capabilities } from "../../core/adapter/adapter.ts";
 import { type Arena, NO_SLOT, type Slot } from "../../core/adapter/arena.ts";
 import { type Micros, micros } from "../../core/base/micros.ts";
@@ -125,6 +126,7 @@ export class EngineWorld {
       preferSniffed?: boolean;
       unwanted?: string;
       verify?: Verify;
+      stack?: TerminateOptions;
     } = {},
   ) {
     this.adapter = new ListAdapter(options.kind ?? "tun");
@@ -144,6 +146,7 @@ export class EngineWorld {
       },
       verify: options.verify ?? Verify.None,
       hasPolicy: options.hasPolicy ?? false,
+      ...(options.stack === undefined ? {} : { stack: options.stack }),
       observer: {
         flowStarted: () => {},
         flowDecided: () => {},

@@ -133,6 +133,15 @@ const result = record({
     download: count,
     start: like(/^-?\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/),
     "explain?": listOf(step),
+    "play?": record({
+      outcome: oneOf("equal", "different", "partial", "unplayed"),
+      reason: text,
+      bytesToServer: count,
+      bytesToClient: count,
+      clientRetransmissions: count,
+      stackRetransmissions: count,
+      resets: count,
+    }),
   })),
   rules: listOf(record({ type: text, payload: text, proxy: text, hits: count })),
 });

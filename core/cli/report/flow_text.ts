@@ -1,9 +1,29 @@
 /** How one flow, rule or explanation is worded, the same in the terminal and on the page. Everything returned is `visible()`. */
 import type { Metadata } from "../../classify/facts.ts";
 import type { ExplainOutcome, ExplainStep } from "../../decide/verdict.ts";
-import type { ReplayFlow } from "../replay_result.ts";
-import { formatDurationUs } from "./format.ts";
+import type { ReplayFlow, ReplayPlay } from "../replay_result.ts";
+import { countOf, formatBytes, formatDurationUs } from "./format.ts";
 import { visible } from "./visible.ts";
+
+const PLAY_WORDS: { readonly [outcome in ReplayPlay["outcome"]]: string } = {
+  equal: "played, all equal",
+  different: "played, different",
+  partial: "played in part",
+  unplayed: "not played",
+};
+
+/** What came of playing a flow against the stack: bytes compared, what was sent again, resets, and why it did not go to its end. */
+export function playText(play: ReplayPlay): string {
+  const why = play.reason === "" ? "" : ` (${visible(play.reason)})`;
+  if (play.outcome === "unplayed") return `${PLAY_WORDS.unplayed}${why}`;
+  const bytes = `${formatBytes(play.bytesToServer)} up, ${formatBytes(play.bytesToClient)} down compared`;
+  const again = play.clientRetransmissions + play.stackRetransmissions;
+  const events = [
+    again === 0 ? "" : `, ${countOf(again, "retransmission")}`,
+    play.resets === 0 ? "" : `, ${countOf(play.resets, "reset")}`,
+  ].join("");
+  return `${PLAY_WORDS[play.outcome]}${why}: ${bytes}${events}`;
+}
 
 /** Verdicts in the order in which they are listed and stacked. */
 export const VERDICTS = ["direct", "proxy", "reject", "drop"] as const;

@@ -8,6 +8,7 @@ import {
   destinationText,
   hostText,
   outcomeText,
+  playText,
   processText,
   ruleText,
   sourceText,
@@ -42,6 +43,9 @@ export interface PageData {
   steps: [outcome: string, words: string, about: string, why: string][];
   flows: Row[];
 }
+
+/** What the details call the play of a flow against the stack. */
+const PLAY_NAME = "stack";
 
 function detailText(value: Metadata[keyof Metadata]): string {
   if (value === null || value === "" || value === "0" || value === 0 || value === false) return "";
@@ -91,6 +95,10 @@ export function pageData(flows: readonly ReplayFlow[]): PageData {
       if (text === "") continue;
       if (!names.includes(name)) names.push(name);
       details.push(names.indexOf(name), text);
+    }
+    if (flow.play !== undefined) {
+      if (!names.includes(PLAY_NAME)) names.push(PLAY_NAME);
+      details.push(names.indexOf(PLAY_NAME), playText(flow.play));
     }
     return [
       visible(flow.start),

@@ -3,6 +3,7 @@ import type { ReplayFlow, ReplayResult } from "../replay_result.ts";
 import { destinationText, processText, ruleText, sourceText, verdictText } from "./flow_text.ts";
 import { countOf, formatBytes, formatCount, formatDurationUs, formatOffsetUs, parseTimeUs } from "./format.ts";
 import { explainLines } from "./terminal_explain.ts";
+import { playLines, playSummaryLines } from "./terminal_play.ts";
 import { captureLines, counterLines, ruleLines } from "./terminal_sections.ts";
 import { type Column, GAP, layOut, type TableLayout } from "./terminal_table.ts";
 import { type Paint, painter, VERDICT_TINTS } from "./paint.ts";
@@ -43,6 +44,7 @@ export function renderReplay(result: ReplayResult, options: TerminalOptions): st
   const sections = [
     flowLines(result.flows, room, options.explain, paint),
     verdictLines(result.flows, room, paint),
+    playSummaryLines(result.flows, room, paint),
     ruleLines(result.rules, room, paint),
     counterLines(result.counters, room, paint),
     captureLines(result.captures, room, paint),
@@ -73,6 +75,7 @@ function flowLines(flows: readonly ReplayFlow[], room: number, explain: boolean,
   const lines = [paint(table.head.join(GAP).trimEnd(), "bold")];
   shown.forEach((flow, at) => {
     lines.push(paintRow(table, at, flow, paint));
+    if (flow.play !== undefined) lines.push(...playLines(flow.play, room, paint));
     if (explain) lines.push(...explainLines(flow.explain ?? [], room, paint));
   });
   if (flows.length > shown.length) {

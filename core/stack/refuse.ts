@@ -52,7 +52,14 @@ export class Refuser {
 
   /** Writes the answer to the packet of `meta` into slot `into`; false when such a packet is never answered (a reset). */
   refuse(arena: Arena, meta: PacketMeta, into: Slot): boolean {
-    if (meta.protocol !== tcp.PROTOCOL) return this.#unreachable(arena, meta, into);
+    if (meta.protocol === tcp.PROTOCOL) return this.reset(arena, meta, into);
+    if (meta.version === 4) this.error(arena, meta, into, icmp.DESTINATION_UNREACHABLE, icmp.PORT_UNREACHABLE, 0);
+    else this.error(arena, meta, into, icmp.DESTINATION_UNREACHABLE_V6, icmp.PORT_UNREACHABLE_V6, 0);
+    return true;
+  }
+
+  /** Writes the reset that answers a TCP segment; false when it is a reset itself. */
+  reset(arena: Arena, meta: PacketMeta, into: Slot): boolean {
     if ((meta.flags & tcp.RST) !== 0) return false;
     const at = arena.at(into);
     const transportAt = this.#startIp(arena.view, at, meta, tcp.PROTOCOL, tcp.HEADER_BYTES);
@@ -80,7 +87,8 @@ export class Refuser {
     fields.flags = tcp.RST | tcp.ACK;
   }
 
-  #unreachable(arena: Arena, meta: PacketMeta, into: Slot): boolean {
+  /** Writes an ICMP error of the packet's IP version about the packet, whose beginning it quotes. */
+  error(arena: Arena, meta: PacketMeta, into: Slot, type: number, code: number, restOfHeader: number): void {
     const four = meta.version === 4;
     const quoteMax = four ? QUOTE_BYTES_MAX_V4 : QUOTE_BYTES_MAX_V6;
     const captured = meta.payloadAt + meta.payloadLength - meta.ipAt;
@@ -89,8 +97,9 @@ export class Refuser {
     const at = arena.at(into);
     const protocol = four ? icmp.PROTOCOL : icmp.PROTOCOL_V6;
     const icmpAt = this.#startIp(arena.view, at, meta, protocol, length);
-    this.#icmp.type = four ? icmp.DESTINATION_UNREACHABLE : icmp.DESTINATION_UNREACHABLE_V6;
-    this.#icmp.code = four ? icmp.PORT_UNREACHABLE : icmp.PORT_UNREACHABLE_V6;
+    this.#icmp.type = type;
+    this.#icmp.code = code;
+    this.#icmp.restOfHeader = restOfHeader;
     icmp.emit(arena.view, icmpAt, this.#icmp);
     arena.bytes.copyWithin(icmpAt + icmp.HEADER_BYTES, meta.ipAt, meta.ipAt + quote);
     const sum = four
@@ -98,7 +107,6 @@ export class Refuser {
       : finishSum(addBytes(pseudoSum6(arena.view, at, protocol, length), arena.view, icmpAt, length));
     arena.view.setUint16(icmpAt + 2, sum);
     this.#finish(arena, into, icmpAt - at + length);
-    return true;
   }
 
   /** Writes an IP header from the refused packet's destination back to its source; returns where its payload goes. */

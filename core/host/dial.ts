@@ -1,0 +1,149 @@
+/** Connections of weir's own to where a flow wanted to go: DIRECT. */
+import { connect as connectNode } from "node:net";
+import type { DialError } from "../act/command.ts";
+import { formatIp, type IpAddress, sameIp } from "../base/ip_address.ts";
+import { DIAL_COUNT_MAX, DIAL_TIMEOUT_MS } from "../base/limits.ts";
+import type { Duplex } from "./duplex.ts";
+import { NodeDuplex } from "./node_duplex.ts";
+
+/** A connection, or why there is none. */
+export type DialResult =
+  | { readonly stream: Duplex; readonly failure?: undefined }
+  | { readonly stream?: undefined; readonly failure: DialError; readonly message: string };
+
+/** The addresses that weir's own sockets are bound to, so that the device's routes do not catch what they send. */
+export interface OwnSources {
+  readonly v4: IpAddress | undefined;
+  readonly v6: IpAddress | undefined;
+}
+
+const ERRORS: Readonly<Record<string, DialError>> = {
+  ECONNREFUSED: "refused",
+  ECONNRESET: "refused",
+  ETIMEDOUT: "timedOut",
+  EHOSTUNREACH: "hostUnreachable",
+  ENETUNREACH: "networkUnreachable",
+  EADDRNOTAVAIL: "networkUnreachable",
+  EACCES: "prohibited",
+  EPERM: "prohibited",
+};
+
+/** What a socket's error means to the application that asked for the connection. */
+export function dialErrorOf(error: unknown): DialError {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return ERRORS[typeof code === "string" ? code : ""] ?? "failed";
+}
+
+function errorWithCode(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+/** A socket of Deno's own, which cannot be bound but is faster. */
+export class DenoDuplex implements Duplex {
+  readonly #conn: Deno.Conn;
+  #isOpen = true;
+
+  constructor(conn: Deno.Conn) {
+    this.#conn = conn;
+  }
+
+  read(into: Uint8Array): Promise<number | null> {
+    return this.#conn.read(into);
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    return this.#conn.write(bytes);
+  }
+
+  closeWrite(): Promise<void> {
+    return this.#conn.closeWrite();
+  }
+
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#conn.close();
+  }
+
+  /** Deno cannot ask for a reset; the kernel sends one by itself when unread bytes are left. */
+  abort(): void {
+    this.close();
+  }
+}
+
+function connectDeno(address: IpAddress, port: number): Promise<Duplex> {
+  return Deno.connect({ hostname: formatIp(address), port }).then((conn) => {
+    conn.setNoDelay(true);
+    return new DenoDuplex(conn);
+  });
+}
+
+function connectBound(address: IpAddress, port: number, source: IpAddress): Promise<Duplex> {
+  const options = { host: formatIp(address), port, localAddress: formatIp(source), allowHalfOpen: true, noDelay: true };
+  return new Promise((resolve, reject) => {
+    const socket = connectNode(options);
+    socket.once("error", reject);
+    socket.once("connect", () => resolve(new NodeDuplex(socket)));
+  });
+}
+
+/** Opens host connections: so many at once, each within its time. */
+export class Dialer {
+  readonly #sources: OwnSources;
+  #dialing = 0;
+
+  constructor(sources: OwnSources = { v4: undefined, v6: undefined }) {
+    this.#sources = sources;
+  }
+
+  /** The address for our sockets of a version; undefined leaves it to the system. */
+  sourceFor(version: 4 | 6): IpAddress | undefined {
+    return version === 4 ? this.#sources.v4 : this.#sources.v6;
+  }
+
+  /** True for a flow that one of our own sockets sends: it came back through the device, and dialing it again would never end. */
+  isOwn(source: IpAddress): boolean {
+    const own = this.sourceFor(source.version);
+    return own !== undefined && sameIp(own, source);
+  }
+
+  /** Connects. Never rejects. `signal` ends the attempt when the application has given up. */
+  async dial(address: IpAddress, port: number, signal?: AbortSignal): Promise<DialResult> {
+    if (this.#dialing >= DIAL_COUNT_MAX) {
+      return { failure: "failed", message: `${DIAL_COUNT_MAX} connections are being established already` };
+    }
+    this.#dialing++;
+    try {
+      return { stream: await this.#connect(address, port, signal) };
+    } catch (error) {
+      return { failure: dialErrorOf(error), message: error instanceof Error ? error.message : String(error) };
+    } finally {
+      this.#dialing--;
+    }
+  }
+
+  /** Neither kind of socket can be told to stop connecting: one that comes too late is closed. */
+  #connect(address: IpAddress, port: number, signal: AbortSignal | undefined): Promise<Duplex> {
+    const source = this.sourceFor(address.version);
+    const attempt = source === undefined ? connectDeno(address, port) : connectBound(address, port, source);
+    return new Promise((resolve, reject) => {
+      let isSettled = false;
+      const settle = (act: () => void) => {
+        if (isSettled) return;
+        isSettled = true;
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", onAbort);
+        act();
+      };
+      const fail = (code: string, message: string) => settle(() => reject(errorWithCode(code, message)));
+      const timer = setTimeout(() => fail("ETIMEDOUT", `no answer in ${DIAL_TIMEOUT_MS / 1000} s`), DIAL_TIMEOUT_MS);
+      const onAbort = () => fail("ECANCELED", "the application gave up");
+      signal?.addEventListener("abort", onAbort, { once: true });
+      if (signal?.aborted === true) onAbort();
+      attempt.then(
+        (stream) => isSettled ? stream.abort() : settle(() => resolve(stream)),
+        (error) => settle(() => reject(error)),
+      );
+    });
+  }
+}

@@ -1,0 +1,158 @@
+/** The engine on a live device: its commands become sockets, lookups and questions, their answers become its events. */
+import type { Command, DialCommand, DialError, Event, PolicyVerdict, ProcessOwner } from "../act/command.ts";
+import type { Adapter } from "../adapter/adapter.ts";
+import { formatIp, type IpAddress } from "../base/ip_address.ts";
+import { RUN_PACKETS_PER_POLL_MAX } from "../base/limits.ts";
+import { type Micros, micros } from "../base/micros.ts";
+import type { FlowFacts } from "../classify/facts.ts";
+import { Engine, type EngineOptions } from "../engine.ts";
+import { Verify } from "../parse/parse.ts";
+import type { Stack } from "../stack/stack.ts";
+import type { Dialer, DialResult } from "./dial.ts";
+import type { LoopBody } from "./run_loop.ts";
+import { type FlowEnd, StackHost } from "./stack_host.ts";
+import type { StackLoop } from "./tcp_conn.ts";
+
+/** The lookups that the machine offers. None of them rejects, but `resolve`. */
+export interface LiveLookups {
+  resolve(host: string): Promise<IpAddress[]>;
+  findProcess(facts: FlowFacts): Promise<ProcessOwner | undefined>;
+  /** Undefined when no policy wants to be asked. */
+  readonly askPolicy: ((facts: FlowFacts) => Promise<PolicyVerdict | undefined>) | undefined;
+}
+
+/** What a live engine is made from. */
+export interface LiveOptions extends Pick<EngineOptions, "decider" | "classify" | "observer"> {
+  readonly adapter: Adapter;
+  readonly loop: StackLoop;
+  readonly dialer: Dialer;
+  readonly lookups: LiveLookups;
+  /** Secret randomness. Units: 0 … 2³²−1. */
+  readonly uint32: () => number;
+  /** Hears how each TCP flow that was carried ended, or why it was not. */
+  readonly onCarried: (facts: FlowFacts, end: FlowEnd) => void;
+}
+
+/** An engine with its stack and its host side. */
+export class LiveEngine implements LoopBody {
+  readonly engine: Engine;
+  readonly host: StackHost;
+  readonly #options: LiveOptions;
+  /** Datagram flows that go to the host, by their ids. */
+  readonly #datagramFlows = new Set<number>();
+
+  constructor(options: LiveOptions) {
+    const { adapter, decider, classify, observer, lookups } = options;
+    this.#options = options;
+    this.engine = new Engine({
+      adapter,
+      decider,
+      classify,
+      verify: adapter.capabilities.checksumsVouched ? Verify.None : Verify.All,
+      hasPolicy: lookups.askPolicy !== undefined,
+      observer: {
+        flowStarted: (flow, record, deliberation) => observer.flowStarted(flow, record, deliberation),
+        flowDecided: (flow, record, deliberation) => observer.flowDecided(flow, record, deliberation),
+        flowEnded: (flow, record, deliberation) => {
+          this.#datagramFlows.delete(record.id);
+          observer.flowEnded(flow, record, deliberation);
+        },
+      },
+      stack: { env: { uint32: options.uint32 } },
+    });
+    this.host = new StackHost(this.stack, options.dialer, options.loop);
+  }
+
+  /** The stack that flows end in. */
+  get stack(): Stack {
+    return this.engine.stack!;
+  }
+
+  turn(now: Micros): Micros {
+    const { engine } = this;
+    const received = engine.counters.received;
+    engine.poll(now, RUN_PACKETS_PER_POLL_MAX);
+    for (let command = engine.commands.shift(); command !== undefined; command = engine.commands.shift()) {
+      this.#carryOut(command);
+    }
+    this.host.drain(now, (tag) => this.#datagramFlows.has(tag));
+    if (engine.counters.received !== received) return now;
+    return micros(Math.min(engine.deadline(), this.#options.adapter.nextDue ?? Infinity));
+  }
+
+  /** Ends every flow. */
+  close(): void {
+    this.host.close();
+    this.engine.endFlows();
+  }
+
+  #answer(event: Event): void {
+    this.engine.handle(event, this.#options.loop.now());
+    this.#options.loop.touched();
+  }
+
+  #carryOut(command: Command): void {
+    const { flow } = command;
+    const { loop, lookups } = this.#options;
+    const start = loop.now();
+    const costUs = () => loop.now() - start;
+    switch (command.kind) {
+      case "resolve":
+        lookups.resolve(command.host).catch(() => []).then((addresses) =>
+          this.#answer({ kind: "resolved", flow, addresses, costUs: costUs() })
+        );
+        break;
+      case "findProcess":
+        lookups.findProcess(command.facts).then((owner) =>
+          this.#answer({ kind: "processFound", flow, owner, costUs: costUs() })
+        );
+        break;
+      case "askPolicy":
+        lookups.askPolicy!(command.facts).then((verdict) => this.#answer({ kind: "policyAnswered", flow, verdict }));
+        break;
+      case "dial":
+        this.#dial(command);
+    }
+  }
+
+  #dial({ flow, facts, verdict }: DialCommand): void {
+    if (facts.network === "udp") return this.#carryDatagrams(flow, facts, verdict.action);
+    this.host.carry({
+      dial: () => this.#open(facts, verdict),
+      accept: () => {
+        this.#answer({ kind: "dialed", flow });
+        return this.engine.connectionOf(flow);
+      },
+      fail: (error) => this.#answer({ kind: "dialFailed", flow, error }),
+    }).then((end) => this.#options.onCarried(facts, end));
+  }
+
+  /** Datagrams are carried, or refused from the next one on. */
+  #carryDatagrams(flow: number, facts: FlowFacts, action: DialCommand["verdict"]["action"]): void {
+    if (action === "direct" && !this.#isLoop(facts)) this.#datagramFlows.add(flow);
+    else this.#answer({ kind: "dialFailed", flow, error: "prohibited" });
+  }
+
+  #isLoop(facts: FlowFacts): boolean {
+    return facts.sourceIp !== undefined && this.#options.dialer.isOwn(facts.sourceIp);
+  }
+
+  async #open(facts: FlowFacts, verdict: DialCommand["verdict"]): Promise<DialResult> {
+    const failed = (failure: DialError, message: string): DialResult => ({ failure, message });
+    if (this.#isLoop(facts)) {
+      return failed(
+        "prohibited",
+        `it comes from ${formatIp(facts.sourceIp!)}, the address of weir's own sockets: a loop`,
+      );
+    }
+    if (verdict.action !== "direct") return failed("prohibited", `there is no outbound for ${verdict.target} yet`);
+    let address = facts.destinationIp;
+    if (address === undefined) {
+      const found = await this.#options.lookups.resolve(facts.host).catch((error: Error) => error.message);
+      if (typeof found === "string") return failed("hostUnreachable", found);
+      address = found[0];
+    }
+    if (address === undefined) return failed("hostUnreachable", `${facts.host} has no address`);
+    return await this.#options.dialer.dial(address, facts.destinationPort);
+  }
+}
