@@ -12,10 +12,12 @@ import { typesCommand } from "./core/cli/types.ts";
 import { versionCommand } from "./core/cli/version.ts";
 import { terminalIo } from "./core/cli/terminal_io.ts";
 import { HostConfigFiles } from "./core/host/config_files.ts";
+import type { SocketEnd } from "./core/host/duplex.ts";
 import { PolicyHost } from "./core/host/policy_host.ts";
 import { untilStopped } from "./core/host/stop_signal.ts";
 import { resolveWithSystem } from "./core/host/system_resolver.ts";
 import { findOwnSources } from "./ffi/linux/own_sources.ts";
+import { SocketResetter } from "./ffi/linux/reset_socket.ts";
 import { openTun } from "./ffi/linux/tun_setup.ts";
 import { openFilterPackets } from "./sim/filter_packets.ts";
 import { replay } from "./sim/mod.ts";
@@ -31,6 +33,13 @@ const doors = {
 
 /** The devices of this system for `weir run`, by the word after --adapter. */
 const devices = Deno.build.os === "linux" ? { tun: openTun } : {};
+let resetter: SocketResetter | undefined;
+
+/** Opens the C library when the first connection has to be reset, not before. */
+function resetSocket(local: SocketEnd, remote: SocketEnd): boolean {
+  resetter ??= new SocketResetter();
+  return resetter.reset(local, remote);
+}
 
 const runDoors = {
   files: doors.files,
@@ -40,6 +49,7 @@ const runDoors = {
   findProcess: () => Promise.resolve(undefined),
   devices,
   findOwnSources,
+  resetSocket: Deno.build.os === "linux" ? resetSocket : undefined,
   uint32: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
   untilStopped,
 };

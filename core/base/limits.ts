@@ -498,6 +498,9 @@ export const TUN_BATCH_PACKETS_MAX = 128;
 /** Slots that a TUN device leaves free, so that answers can be built while the rest waits; an eighth of a small arena. A USO packet brings up to 128. */
 export const TUN_SLOTS_RESERVED = 256;
 
+/** Closed descriptor numbers in a row after which no more are expected above: numbers are given out from below. */
+export const DESCRIPTOR_GAP_MAX = 256;
+
 /** Packets that the kernel queues before the TUN device; one more is lost. The usual 500 is 0.75 MB, less than one window. */
 export const TUN_QUEUE_PACKETS = 4_096;
 

@@ -4,6 +4,7 @@ import type { Issue } from "../config/issue.ts";
 import type { WeirConfig } from "../config/load.ts";
 import { namePolicyOf, sniffOptionsOf } from "../config/sniffing.ts";
 import { Dialer, type OwnSources } from "../host/dial.ts";
+import type { ResetSocket } from "../host/duplex.ts";
 import type { DeviceSettings, LiveDevice, OpenDevice } from "../host/live_device.ts";
 import { LiveEngine, type LiveLookups } from "../host/live_engine.ts";
 import { createQuicCrypto } from "../host/quic_crypto.ts";
@@ -26,6 +27,8 @@ export interface RunDoors {
   /** The kinds of device that this system has, by the word after `--adapter`. */
   readonly devices: Readonly<Record<string, OpenDevice>>;
   readonly findOwnSources: (routes: readonly IpPrefix[]) => OwnSources;
+  /** Resets one of our own connections, where the system can. */
+  readonly resetSocket: ResetSocket | undefined;
   /** Secret randomness. Units: 0 … 2³²−1. */
   readonly uint32: () => number;
   /** Resolves when somebody wants weir to end, with what to call that; `stopping` is told when it need not be watched for any more. */
@@ -165,7 +168,16 @@ async function runLive(
       log.say("info", `stopping: ${why}`);
       stop.abort();
     });
-    await carryTraffic(device, config, policy, new Dialer(sources), doors, log, settings, stop.signal);
+    await carryTraffic(
+      device,
+      config,
+      policy,
+      new Dialer(sources, doors.resetSocket),
+      doors,
+      log,
+      settings,
+      stop.signal,
+    );
     stop.abort();
     await stopped;
   } finally {

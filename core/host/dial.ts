@@ -3,7 +3,7 @@ import { connect as connectNode } from "node:net";
 import type { DialError } from "../act/command.ts";
 import { formatIp, type IpAddress, sameIp } from "../base/ip_address.ts";
 import { DIAL_COUNT_MAX, DIAL_TIMEOUT_MS } from "../base/limits.ts";
-import type { Duplex } from "./duplex.ts";
+import type { Duplex, ResetSocket } from "./duplex.ts";
 import { NodeDuplex } from "./node_duplex.ts";
 
 /** A connection, or why there is none. */
@@ -40,11 +40,13 @@ function errorWithCode(code: string, message: string): Error {
 
 /** A socket of Deno's own, which cannot be bound but is faster. */
 export class DenoDuplex implements Duplex {
-  readonly #conn: Deno.Conn;
+  readonly #conn: Deno.TcpConn;
+  readonly #reset: ResetSocket | undefined;
   #isOpen = true;
 
-  constructor(conn: Deno.Conn) {
+  constructor(conn: Deno.TcpConn, reset: ResetSocket | undefined) {
     this.#conn = conn;
+    this.#reset = reset;
   }
 
   read(into: Uint8Array): Promise<number | null> {
@@ -65,35 +67,44 @@ export class DenoDuplex implements Duplex {
     this.#conn.close();
   }
 
-  /** Deno cannot ask for a reset; the kernel sends one by itself when unread bytes are left. */
+  /** Deno alone would only close, which looks as if all had been said. */
   abort(): void {
+    if (!this.#isOpen) return;
+    this.#reset?.(this.#conn.localAddr, this.#conn.remoteAddr);
     this.close();
   }
 }
 
-function connectDeno(address: IpAddress, port: number): Promise<Duplex> {
+function connectDeno(address: IpAddress, port: number, reset: ResetSocket | undefined): Promise<Duplex> {
   return Deno.connect({ hostname: formatIp(address), port }).then((conn) => {
     conn.setNoDelay(true);
-    return new DenoDuplex(conn);
+    return new DenoDuplex(conn, reset);
   });
 }
 
-function connectBound(address: IpAddress, port: number, source: IpAddress): Promise<Duplex> {
+function connectBound(
+  address: IpAddress,
+  port: number,
+  source: IpAddress,
+  reset: ResetSocket | undefined,
+): Promise<Duplex> {
   const options = { host: formatIp(address), port, localAddress: formatIp(source), allowHalfOpen: true, noDelay: true };
   return new Promise((resolve, reject) => {
     const socket = connectNode(options);
     socket.once("error", reject);
-    socket.once("connect", () => resolve(new NodeDuplex(socket)));
+    socket.once("connect", () => resolve(new NodeDuplex(socket, reset)));
   });
 }
 
 /** Opens host connections: so many at once, each within its time. */
 export class Dialer {
   readonly #sources: OwnSources;
+  readonly #reset: ResetSocket | undefined;
   #dialing = 0;
 
-  constructor(sources: OwnSources = { v4: undefined, v6: undefined }) {
+  constructor(sources: OwnSources = { v4: undefined, v6: undefined }, reset?: ResetSocket) {
     this.#sources = sources;
+    this.#reset = reset;
   }
 
   /** The address for our sockets of a version; undefined leaves it to the system. */
@@ -125,7 +136,9 @@ export class Dialer {
   /** Neither kind of socket can be told to stop connecting: one that comes too late is closed. */
   #connect(address: IpAddress, port: number, signal: AbortSignal | undefined): Promise<Duplex> {
     const source = this.sourceFor(address.version);
-    const attempt = source === undefined ? connectDeno(address, port) : connectBound(address, port, source);
+    const attempt = source === undefined
+      ? connectDeno(address, port, this.#reset)
+      : connectBound(address, port, source, this.#reset);
     return new Promise((resolve, reject) => {
       let isSettled = false;
       const settle = (act: () => void) => {

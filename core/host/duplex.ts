@@ -13,3 +13,12 @@ export interface Duplex {
   /** Ends both halves at once, so that the other side sees a reset where the system can do that. */
   abort(): void;
 }
+
+/** One end of a connection as text. */
+export interface SocketEnd {
+  readonly hostname: string;
+  readonly port: number;
+}
+
+/** Resets a connection of this process between two ends; what the system can do beyond Deno. False: there is no such connection. */
+export type ResetSocket = (local: SocketEnd, remote: SocketEnd) => boolean;

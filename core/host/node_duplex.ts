@@ -1,11 +1,12 @@
 /** A socket of `node:net` as a duplex stream: the kind that can be bound to one of this machine's addresses. */
 import type { Socket } from "node:net";
 import { RELAY_BUFFER_BYTES_MAX } from "../base/limits.ts";
-import type { Duplex } from "./duplex.ts";
+import type { Duplex, ResetSocket } from "./duplex.ts";
 
 /** Bytes come as the socket gives them and wait here, in order, until they are read; the socket pauses when too many wait. */
 export class NodeDuplex implements Duplex {
   readonly #socket: Socket;
+  readonly #reset: ResetSocket | undefined;
   readonly #chunks: Uint8Array[] = [];
   #firstAt = 0;
   #waitingBytes = 0;
@@ -14,8 +15,9 @@ export class NodeDuplex implements Duplex {
   #wakeReader: (() => void) | undefined = undefined;
   #wakeWriter: (() => void) | undefined = undefined;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, reset?: ResetSocket) {
     this.#socket = socket;
+    this.#reset = reset;
     socket.on("data", (chunk: Uint8Array) => this.#take(chunk));
     socket.on("end", () => this.#finish(undefined));
     socket.on("close", () => this.#finish(undefined));
@@ -66,9 +68,14 @@ export class NodeDuplex implements Duplex {
   }
 
   abort(): void {
-    // Deno 2.7 has no reset; the kernel sends one there only when unread bytes are left.
-    if (typeof this.#socket.resetAndDestroy === "function") this.#socket.resetAndDestroy();
-    else this.#socket.destroy();
+    const socket = this.#socket;
+    // Deno 2.7 has no reset of its own.
+    if (typeof socket.resetAndDestroy === "function") return void socket.resetAndDestroy();
+    const { localAddress, localPort, remoteAddress, remotePort } = socket;
+    if (localAddress !== undefined && remoteAddress !== undefined) {
+      this.#reset?.({ hostname: localAddress, port: localPort! }, { hostname: remoteAddress, port: remotePort! });
+    }
+    socket.destroy();
   }
 
   #take(chunk: Uint8Array): void {

@@ -25,6 +25,8 @@ export const Size = {
   rtmsg: 12,
   fib_rule_hdr: 12,
   rtattr: 4,
+  sockaddr_in: 16,
+  sockaddr_in6: 28,
 } as const;
 
 /** Longest name of a network device, its NUL included. Units: bytes. */
@@ -74,6 +76,7 @@ export const GSO_UDP_L4 = 5;
 export const GSO_ECN = 0x80;
 
 /** Sockets. */
+export const AF_UNSPEC = 0;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;

@@ -35,6 +35,12 @@ export const LIBC_SYMBOLS = {
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
   /** `ssize_t recv(int sockfd, void *buf, size_t len, int flags);` */
   recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+  /** `int connect(int sockfd, const struct sockaddr *addr, socklen_t addrlen);` */
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  /** `int getsockname(int sockfd, struct sockaddr *addr, socklen_t *addrlen);` */
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  /** `int getpeername(int sockfd, struct sockaddr *addr, socklen_t *addrlen);` */
+  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   /** `int setns(int fd, int nstype);` Works on the calling thread only. */
   setns: { parameters: ["i32", "i32"], result: "i32" },
   /** `unsigned int if_nametoindex(const char *ifname);` */

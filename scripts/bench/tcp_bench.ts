@@ -1,4 +1,5 @@
 /** Two TCP connections back to back in memory: what the state machine, its copies and its checksums cost. */
+import process from "node:process";
 import { BufferPool } from "../../core/base/byte_ring.ts";
 import { type Micros, micros } from "../../core/base/micros.ts";
 import { Arena, type Slot } from "../../core/adapter/arena.ts";
@@ -14,7 +15,9 @@ import type { BenchRow } from "./row.ts";
 const LOCAL = [0, 0, 0xffff, 0x0a000001];
 const REMOTE = [0, 0, 0xffff, 0x0a000002];
 const IP_BYTES = 20;
-const QUEUE_SLOTS = 512;
+const QUEUE_SLOTS = 1_024;
+/** Packets that one end makes before the other looks: what an adapter hands over at once. */
+const BATCH = 16;
 
 /** One end: builds whole IPv4 packets in the shared arena and queues them for the other end. */
 class End implements SegmentOutput, ConnectionHost {
@@ -109,6 +112,12 @@ function collect(): void {
   (globalThis as { gc?: () => void }).gc?.();
 }
 
+/** Processor time of this program so far: what others do on the machine does not count. Units: s. */
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
 function heapBytes(): number {
   collect();
   const { heapUsed, external } = Deno.memoryUsage();
@@ -133,7 +142,7 @@ function transfer(mss: number, total: number): { seconds: number; packets: numbe
       const count = from.send(chunk, 0, wanted, now);
       if (count <= 0) break;
       written += count;
-      if (a.count > 200) break;
+      if (a.count >= BATCH) break;
     }
     a.deliver(to, b, now);
     for (let count = to.receive(into, 0, into.length, now); count > 0;) {
@@ -149,14 +158,14 @@ function transfer(mss: number, total: number): { seconds: number; packets: numbe
   const base = heapBytes();
   const before = read;
   const packets = a.packets + b.packets;
-  const start = performance.now();
+  const start = cpuSeconds();
   while (read < total) step();
-  const seconds = (performance.now() - start) / 1000;
+  const seconds = cpuSeconds() - start;
   const moved = (read - before) / total;
   return { seconds: seconds / moved, packets: a.packets + b.packets - packets, growth: heapBytes() - base };
 }
 
-/** Opens and closes connections one after another; returns how many in a second. */
+/** Opens and closes connections one after another; returns how many in a second of processor time. */
 function connectionRate(count: number): number {
   const arena = new Arena(64);
   let now = micros(1_000_000);
@@ -164,7 +173,7 @@ function connectionRate(count: number): number {
   const b = new End(arena);
   const request = new Uint8Array(100);
   const into = new Uint8Array(1000);
-  const start = performance.now();
+  const start = cpuSeconds();
   for (let i = 0; i < count; i++) {
     const [client, server] = createPair(arena, a, b, {});
     client.openActive(now);
@@ -180,7 +189,7 @@ function connectionRate(count: number): number {
     while (a.deliver(server, b, now) + b.deliver(client, a, now) > 0);
     now = micros(now + 100);
   }
-  return count / ((performance.now() - start) / 1000);
+  return count / (cpuSeconds() - start);
 }
 
 /** Heap of one end of an established connection that carried something and is silent now. Units: bytes. */
@@ -215,11 +224,11 @@ export function bench(): BenchRow[] {
     const total = mss === 1460 ? 400e6 : 1600e6;
     const { seconds, packets, growth } = transfer(mss, total);
     const rate = total * 8 / seconds / 1e9;
-    const what = `TCP in memory, both ends in one thread, MSS ${mss}`;
+    const what = `TCP in memory, both ends, checksums made and verified, MSS ${mss}`;
     rows.push({
       what,
       value: rate,
-      unit: "Gbit/s",
+      unit: "Gbit/s a core",
       ...(mss === 8960 ? { aim: "≥ 10", met: rate >= 10 } : {}),
     });
     rows.push({

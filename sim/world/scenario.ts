@@ -52,12 +52,21 @@ export interface LinkPlan {
   readonly deviceMtu: number;
 }
 
+/** A forged segment of a conversation. */
+export interface Forgery {
+  readonly atUs: number;
+  readonly conversation: number;
+  /** To the server, in the client's name; or the other way round. */
+  readonly isToServer: boolean;
+}
+
 /** A whole run. */
 export interface Scenario {
   readonly version: 4 | 6;
   readonly links: readonly LinkPlan[];
   readonly conversations: readonly Conversation[];
   readonly weather: readonly Weather[];
+  readonly forgeries: readonly Forgery[];
   /** Faults end then, and everything has to finish. */
   readonly healUs: number;
   readonly slotCount: number;
@@ -83,6 +92,7 @@ interface FaultFeatures {
   readonly waits: boolean;
   readonly simultaneous: boolean;
   readonly impatience: boolean;
+  readonly forgeries: boolean;
 }
 
 function drawFaultFeatures(prng: Prng): FaultFeatures {
@@ -105,6 +115,7 @@ function drawFaultFeatures(prng: Prng): FaultFeatures {
     waits: often(),
     simultaneous: prng.chance(1, 6),
     impatience: prng.chance(1, 10),
+    forgeries: prng.chance(1, 6),
   };
 }
 
@@ -180,7 +191,8 @@ function drawOptions(features: FaultFeatures, deviceMtu: number, version: 4 | 6,
     keepAliveUs: prng.chance(1, 4) ? prng.between(1, 60) * SECOND_US : 0,
     userTimeoutUs: features.impatience && prng.chance(1, 2) ? prng.between(1, 10) * SECOND_US : 0,
     timeWaitUs: prng.between(1, 60) * SECOND_US,
-    challengeAcks: prng.chance(3, 4),
+    // Without challenges a guess needs only to hit the window, which happens.
+    challengeAcks: prng.chance(3, 4) || features.forgeries,
     rackTlp: prng.chance(3, 4),
     dsack: prng.chance(3, 4),
     slowStartAfterIdle: prng.chance(1, 2),
@@ -256,6 +268,16 @@ function drawConversations(
   return conversations;
 }
 
+function drawForgeries(features: FaultFeatures, conversationCount: number, healUs: number, prng: Prng): Forgery[] {
+  const forgeries: Forgery[] = [];
+  for (let i = features.forgeries ? prng.between(1, 60) : 0; i > 0; i--) {
+    // Most conversations begin, and many end, within the first second.
+    const atUs = prng.chance(1, 2) ? prng.below(SECOND_US) : prng.below(healUs);
+    forgeries.push({ atUs, conversation: prng.below(conversationCount), isToServer: prng.chance(1, 2) });
+  }
+  return forgeries;
+}
+
 /** Draws a run. */
 export function drawScenario(prng: Prng): Scenario {
   const features = drawFaultFeatures(prng);
@@ -264,10 +286,12 @@ export function drawScenario(prng: Prng): Scenario {
   const healUs = prng.between(1, 15) * SECOND_US;
   const links: LinkPlan[] = [];
   for (let i = prng.between(1, 2); i > 0; i--) links.push(drawLink(features, version, prng));
+  const conversations = drawConversations(features, appFeatures, { version, links, healUs }, prng);
   return {
     version,
     links,
-    conversations: drawConversations(features, appFeatures, { version, links, healUs }, prng),
+    conversations,
+    forgeries: drawForgeries(features, conversations.length, healUs, prng),
     weather: drawWeather(features, links, healUs, version, prng),
     healUs,
     slotCount: features.smallArena ? prng.between(2, 6) : 64,

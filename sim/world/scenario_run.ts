@@ -12,8 +12,9 @@ import { Prng } from "../../core/base/prng.ts";
 import type { PendingFlow } from "../../core/stack/pending_flow.ts";
 import { TcpError } from "../../core/stack/tcp/tcp_state.ts";
 import { Application } from "./application.ts";
+import { forgeSegment } from "./forger.ts";
 import type { Tamper } from "./host.ts";
-import { type Conversation, drawScenario, type Scenario, type Weather } from "./scenario.ts";
+import { type Conversation, drawScenario, type Forgery, type Scenario, type Weather } from "./scenario.ts";
 import { addStackHost, connectHosts, linkHosts, type StackHost } from "./stack_host.ts";
 import { StreamPattern } from "./stream_pattern.ts";
 import { type InvariantName, Violation } from "./violation.ts";
@@ -74,11 +75,13 @@ class ScenarioRun {
   readonly #server: StackHost;
   readonly #pairs: Pair[] = [];
   readonly #tamper: Tamper | undefined;
+  readonly #forger: Prng;
 
   constructor(seed: number, tamper: Tamper | undefined) {
     this.world = new World(seed);
     this.scenario = drawScenario(this.world.prng.fork("scenario"));
     this.#tamper = tamper;
+    this.#forger = this.world.prng.fork("forger");
     const { links } = this.scenario;
     // All devices of the server are alike to its stack; what a client's path allows is for that path to say.
     this.#server = this.#addParty("server", SERVER_NUMBER, Math.max(...links.map(({ deviceMtu }) => deviceMtu)));
@@ -94,13 +97,16 @@ class ScenarioRun {
       });
     });
     this.scenario.conversations.forEach((conversation, i) => this.#pairs.push(this.#addPair(conversation, i)));
+    for (const forgery of this.scenario.forgeries) {
+      this.world.schedule(micros(forgery.atUs), (now) => this.#forge(forgery, now));
+    }
     this.world.onStep = () => this.#checkMemory();
     for (const weather of this.scenario.weather) this.world.schedule(micros(weather.atUs), () => this.#change(weather));
   }
 
   #addParty(name: string, number: number, mtu: number): StackHost {
-    const { version, slotCount } = this.scenario;
-    const choices = { slotCount, tamper: this.#tamper, stack: { mtu } };
+    const { version, slotCount, forgeries } = this.scenario;
+    const choices = { slotCount, checksSegments: forgeries.length === 0, tamper: this.#tamper, stack: { mtu } };
     return addStackHost(this.world, name, addressOf(version, number), choices);
   }
 
@@ -198,6 +204,26 @@ class ScenarioRun {
         if (connection !== undefined) party.host.attach(connection, application, false, now);
       }
     }
+  }
+
+  /** A SYN needs no guess to harm a handshake (RFC 9293 section 3.5 takes it for a simultaneous open): guesses begin when it is over. */
+  #forge({ conversation, isToServer }: Forgery, now: Micros): void {
+    const pair = this.#pairs[conversation]!;
+    if (!pair.client.isConnected || pair.server.outcome === "waiting") return;
+    const { client, clientPort, serverPort } = this.scenario.conversations[conversation]!;
+    const { version } = this.scenario;
+    const caller = { address: this.#clients[client]!.address, port: clientPort };
+    const callee = { address: this.#server.address, port: serverPort };
+    const [from, to] = isToServer ? [caller, callee] : [callee, caller];
+    const ends = {
+      version,
+      source: from.address,
+      sourcePort: from.port,
+      destination: to.address,
+      destinationPort: to.port,
+    };
+    const { a, b } = this.world.links[client]!;
+    (isToServer ? b : a).arrive(forgeSegment(ends, this.#forger), now);
   }
 
   #change({ client, kind, forth, back, mtu }: Weather): void {

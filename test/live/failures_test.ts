@@ -3,6 +3,8 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Lab, NOWHERE_V4, SERVER_V4, SERVER_V6, SILENT_V4 } from "./lab.ts";
 import { download, liveTest, startWebServer, startWeir, WEB_PORT } from "./live_test_case.ts";
 
+const WITNESS_SERVER = new URL("./programs/witness_server.ts", import.meta.url);
+
 async function curl(lab: Lab, ...args: string[]): Promise<{ code: number; stderr: string; ms: number }> {
   const start = performance.now();
   const { code, stderr } = await lab.exec("client", ["curl", "-v", "-o", "/dev/null", ...args]);
@@ -57,6 +59,19 @@ liveTest("weir run goes on when clients abort and servers fall silent", async (l
   }
   await weir.wrote("broken: ");
   await download(lab, SERVER_V4, 5_000_000, 9);
+  assertEquals(await weir.stop(), 0);
+});
+
+liveTest("weir run shows the server an end as an end and a reset as a reset", async (lab) => {
+  const witness = lab.startDeno("server", WITNESS_SERVER, ["90"]);
+  await witness.wrote("witness listens");
+  const weir = await startWeir(lab, []);
+  const say = (script: string) => lab.exec("client", ["bash", "-c", `exec 3<>/dev/tcp/${SERVER_V4}/90; ${script}`]);
+  await say("head -c 100000 <&3 >/dev/null; echo bye >&3");
+  await witness.wrote("ended");
+  // Closing a socket with unread bytes resets its connection. Source: RFC 2525 section 2.17.
+  await say("head -c 1 <&3 >/dev/null; sleep 0.5");
+  await witness.wrote("reset");
   assertEquals(await weir.stop(), 0);
 });
 

@@ -74,7 +74,7 @@ export function openPassive(c: Tcb, syn: SynFacts, isCookie: boolean, iss: numbe
   takeSyn(c, syn, now);
   c.state = TcpState.SynReceived;
   c.unackedSince = now;
-  c.lastSentAt = now;
+  c.lastSentAt = isCookie ? NEVER : now; // when the cookie left is not known: no sample
   if (isCookie) c.rcvAdv = (c.rcvNxt + Math.min(c.receiveLimit, 0xffff)) | 0;
   else answerSyn(c, now);
   armSynTimer(c, now);

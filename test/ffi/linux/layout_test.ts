@@ -12,6 +12,7 @@ const HEADERS = [
   "sys/socket.h",
   "sys/ioctl.h",
   "net/if.h",
+  "netinet/in.h",
   "linux/if_tun.h",
   "linux/virtio_net.h",
   "linux/netlink.h",
@@ -21,7 +22,7 @@ const HEADERS = [
 
 const CONSTANTS =
   ("O_RDONLY O_RDWR O_NONBLOCK O_CLOEXEC POLLIN POLLERR POLLNVAL CLONE_NEWNET TUNSETIFF TUNGETFEATURES TUNSETOFFLOAD " +
-    "TUNSETVNETHDRSZ IFF_TUN IFF_NO_PI IFF_VNET_HDR IFF_TUN_EXCL TUN_F_CSUM TUN_F_TSO4 TUN_F_TSO6 AF_INET AF_INET6 AF_NETLINK SOCK_RAW " +
+    "TUNSETVNETHDRSZ IFF_TUN IFF_NO_PI IFF_VNET_HDR IFF_TUN_EXCL TUN_F_CSUM TUN_F_TSO4 TUN_F_TSO6 AF_UNSPEC AF_INET AF_INET6 AF_NETLINK SOCK_RAW " +
     "NETLINK_ROUTE NLM_F_REQUEST NLM_F_ACK NLM_F_EXCL NLM_F_CREATE NLMSG_ERROR RTM_NEWLINK RTM_NEWADDR RTM_NEWROUTE RTM_DELROUTE " +
     "RTM_GETROUTE RTM_NEWRULE RTM_DELRULE IFF_UP IFLA_MTU IFLA_TXQLEN IFA_ADDRESS IFA_LOCAL IFA_F_NODAD RTA_DST RTA_OIF RTA_PREFSRC RTA_TABLE RT_TABLE_MAIN " +
     "RT_SCOPE_UNIVERSE RT_SCOPE_LINK RTPROT_STATIC RTN_UNICAST FRA_SRC FRA_PRIORITY FRA_TABLE FR_ACT_TO_TBL").split(
@@ -45,6 +46,9 @@ const OFFSETS: readonly (readonly [struct: string, field: string, offset: number
   ["struct virtio_net_hdr", "csum_offset", 8],
   ["struct ifreq", "ifr_flags", 16],
   ["struct iovec", "iov_len", 8],
+  ["struct sockaddr_in", "sin_port", 2],
+  ["struct sockaddr_in", "sin_addr", 4],
+  ["struct sockaddr_in6", "sin6_addr", 8],
   ["struct pollfd", "events", 4],
   ["struct pollfd", "revents", 6],
   ["struct nlmsghdr", "nlmsg_type", 4],

@@ -7,8 +7,10 @@ import { untilStopped } from "../../../core/host/stop_signal.ts";
 import { resolveWithSystem } from "../../../core/host/system_resolver.ts";
 import { findOwnSources } from "../../../ffi/linux/own_sources.ts";
 import { openTun } from "../../../ffi/linux/tun_setup.ts";
+import { SocketResetter } from "../../../ffi/linux/reset_socket.ts";
 import { openFaultyTun } from "./faulty_tun.ts";
 
+const resetter = new SocketResetter();
 try {
   Deno.exit(
     await runCommand(Deno.args, terminalIo(), {
@@ -18,6 +20,7 @@ try {
       findProcess: () => Promise.resolve(undefined),
       devices: { tun: openTun, faulty: openFaultyTun },
       findOwnSources,
+      resetSocket: (local, remote) => resetter.reset(local, remote),
       uint32: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
       untilStopped,
     }),

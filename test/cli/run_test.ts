@@ -1,0 +1,108 @@
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { UsageError } from "../../core/cli/arguments.ts";
+import { runCommand, type RunDoors } from "../../core/cli/run.ts";
+import { parseIp } from "../../core/base/ip_address.ts";
+import type { DeviceSettings, LiveDevice } from "../../core/host/live_device.ts";
+import { HostConfigFiles } from "../../core/host/config_files.ts";
+import { KeptIo } from "../support/io.ts";
+
+/** Doors of a machine whose device is silent and whose user stops weir at once; the device's settings are kept. */
+function quietDoors(): { doors: RunDoors; opened: DeviceSettings[]; closed: { count: number } } {
+  const opened: DeviceSettings[] = [];
+  const closed = { count: 0 };
+  const open = (settings: DeviceSettings): LiveDevice => {
+    opened.push(settings);
+    const capabilities = { kind: "tun" as const, mtu: settings.mtu, batch: 1, checksumsVouched: false };
+    const ready = () => new Promise<void>(() => {});
+    return {
+      adapter: { capabilities, receive: () => 0, send: () => true, ready, close: () => {} },
+      close: () => void closed.count++,
+    };
+  };
+  const doors: RunDoors = {
+    files: new HostConfigFiles(),
+    loadPolicy: () => Promise.resolve({ issues: [] }),
+    resolve: () => Promise.resolve([]),
+    findProcess: () => Promise.resolve(undefined),
+    devices: { tun: open },
+    findOwnSources: (routes) => ({
+      v4: routes.some(({ address }) => address.version === 4) ? parseIp("192.0.2.7") : undefined,
+      v6: undefined,
+    }),
+    resetSocket: undefined,
+    uint32: () => 5,
+    untilStopped: () => Promise.resolve("SIGINT"),
+  };
+  return { doors, opened, closed };
+}
+
+async function run(
+  ...args: string[]
+): Promise<{ status: number; errors: string; opened: DeviceSettings[]; closed: number }> {
+  const { doors, opened, closed } = quietDoors();
+  const io = new KeptIo();
+  const status = await runCommand(args, io, doors);
+  return { status, errors: io.errors, opened, closed: closed.count };
+}
+
+Deno.test("runCommand() opens the device as asked and closes it when it is stopped", async () => {
+  const { status, errors, opened, closed } = await run(
+    "--device=tun7",
+    "--address=10.9.0.1/24,fd09::1/64",
+    "--mtu=1400",
+    "--route=203.0.113.0/24",
+    "--offload=off",
+  );
+  assertEquals([status, closed], [0, 1]);
+  const { name, addresses, mtu, routes, sources, offload, namespace } = opened[0]!;
+  assertEquals([name, mtu, offload, namespace], ["tun7", 1400, false, undefined]);
+  assertEquals([addresses.length, routes.length, sources], [2, 1, [parseIp("192.0.2.7")!]]);
+  assertStringIncludes(errors, "tun7 is up: 10.9.0.1/24, fd09::1/64, MTU 1400, routes 203.0.113.0/24");
+  assertStringIncludes(errors, "stopping: SIGINT");
+  assertStringIncludes(errors, "0 packets received, 0 consumed, 0 sent");
+  assertStringIncludes(errors, "tun7 is gone");
+});
+
+Deno.test("runCommand() takes the device from the configuration when the command line does not say", async () => {
+  const file = await Deno.makeTempFile({ suffix: ".yaml" });
+  const tun =
+    "tun: { enable: true, device: wt0, mtu: 1280, inet4-address: [10.8.0.1/30], route-address: [198.51.100.0/24] }\n";
+  await Deno.writeTextFile(file, tun);
+  const { status, opened } = await run(`--config=${file}`, "--log=silent");
+  await Deno.remove(file);
+  const { name, mtu, addresses, routes } = opened[0]!;
+  assertEquals([status, name, mtu, addresses.length, routes.length], [0, "wt0", 1280, 1, 1]);
+});
+
+Deno.test("runCommand() leaves its own addresses alone when the device is in another namespace", async () => {
+  const { opened } = await run("--netns=blue", "--route=0.0.0.0/0,::/0");
+  assertEquals([opened[0]!.namespace, opened[0]!.sources], ["blue", []]);
+});
+
+Deno.test("runCommand() says what is wrong when arguments or configuration cannot be used", async () => {
+  const table: [string, string][] = [
+    ["--adapter=wintun", "Cannot use --adapter wintun: expected tun"],
+    ["--mtu=100", "Cannot use --mtu 100: expected 576 to 65535"],
+    ["--address=10.0.0.1", "Cannot use --address 10.0.0.1: expected prefixes like 198.18.0.1/30"],
+    ["--route=here", "Cannot use --route here"],
+    ["--source-address=x", "Cannot use --source-address x: expected addresses"],
+    ["--log=loud", "Cannot use --log loud: expected silent, error, warning, info, debug"],
+    ["now", "Cannot run now: expected options only"],
+  ];
+  for (const [arg, message] of table) {
+    const args = arg.startsWith("--source") ? [arg, "--route=10.0.0.0/8"] : [arg];
+    const error = await assertRejects(() => run(...args), UsageError);
+    assertStringIncludes(error.message, message);
+  }
+  const error = await assertRejects(() => run("--route=::/0"), Error);
+  assertStringIncludes(error.message, "Cannot route ::/0 into the device: this machine has no IPv6 address");
+  const missing = await run("--config=/does/not/exist.yaml");
+  assertEquals([missing.status, missing.opened], [2, []]);
+  assertStringIncludes(missing.errors, "exist.yaml");
+});
+
+Deno.test("runCommand() says so when the system has no device", async () => {
+  const { doors } = quietDoors();
+  const error = await assertRejects(() => runCommand([], new KeptIo(), { ...doors, devices: {} }), UsageError);
+  assertStringIncludes(error.message, "Cannot run live: weir has no device for");
+});
