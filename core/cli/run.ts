@@ -28,7 +28,7 @@ export interface RunDoors {
   readonly devices: Readonly<Record<string, OpenDevice>>;
   readonly findOwnSources: (routes: readonly IpPrefix[]) => OwnSources;
   /** Resets one of our own connections, where the system can. */
-  readonly resetSocket: ResetSocket | undefined;
+  readonly resetSocket?: ResetSocket | undefined;
   /** Secret randomness. Units: 0 … 2³²−1. */
   readonly uint32: () => number;
   /** Resolves when somebody wants weir to end, with what to call that; `stopping` is told when it need not be watched for any more. */

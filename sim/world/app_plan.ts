@@ -119,6 +119,11 @@ function drawOne(features: AppFeatures, bytesMax: number, prng: Prng): Draft {
   return plan;
 }
 
+/** Makes writes large enough that `bytes` take no more than `WRITES_MAX` of them, about. */
+function withWritesFor(bytes: number, plan: AppPlan): AppPlan {
+  return { ...plan, writeBytesMax: Math.max(plan.writeBytesMax, Math.ceil(2 * bytes / WRITES_MAX)) };
+}
+
 /** Draws the programs at both ends of a connection, so that their plans come to an end together. Units: bytes of one stream. */
 export function drawAppPair(features: AppFeatures, bytesMax: number, prng: Prng): [client: AppPlan, server: AppPlan] {
   const client = drawOne(features, bytesMax, prng);
@@ -129,14 +134,17 @@ export function drawAppPair(features: AppFeatures, bytesMax: number, prng: Prng)
       requestBytes: prng.between(1, 3_000),
       responseBytes: prng.between(1, prng.chance(1, 4) ? 20_000 : 2_000),
     };
+    const asking = withWritesFor(shape.rounds * shape.requestBytes, client);
+    const answering = withWritesFor(shape.rounds * shape.responseBytes, server);
     return [
-      { ...client, ...shape, kind: "request", closes: client.closes === "afterPeer" ? "half" : client.closes },
-      { ...server, ...shape, kind: "respond" },
+      { ...asking, ...shape, kind: "request", closes: client.closes === "afterPeer" ? "half" : client.closes },
+      { ...answering, ...shape, kind: "respond" },
     ];
   }
   if (features.echoes && prng.chance(1, 3)) {
     // An echo ends after its peer, which must therefore end by itself.
-    return [{ ...client, closes: "half" }, { ...server, kind: "echo", closes: "afterPeer" }];
+    const echoing = withWritesFor(client.sendBytes, server);
+    return [{ ...client, closes: "half" }, { ...echoing, kind: "echo", closes: "afterPeer" }];
   }
   // Two that both wait for the other's end wait for ever.
   if (client.closes === "afterPeer" && server.closes === "afterPeer") return [{ ...client, closes: "half" }, server];

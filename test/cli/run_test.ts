@@ -29,7 +29,6 @@ function quietDoors(): { doors: RunDoors; opened: DeviceSettings[]; closed: { co
       v4: routes.some(({ address }) => address.version === 4) ? parseIp("192.0.2.7") : undefined,
       v6: undefined,
     }),
-    resetSocket: undefined,
     uint32: () => 5,
     untilStopped: () => Promise.resolve("SIGINT"),
   };

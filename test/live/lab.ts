@@ -28,7 +28,7 @@ export function whyNotLive(): string | undefined {
   } catch {
     return "/dev/net/tun is absent";
   }
-  for (const tool of ["ip", "curl", "iperf3"]) {
+  for (const tool of ["ip", "curl", "iperf3", "timeout"]) {
     try {
       new Deno.Command(tool, { args: ["--version"], stdout: "null", stderr: "null" }).outputSync();
     } catch {
@@ -48,9 +48,8 @@ export interface Finished {
 /** One of the three places. */
 export type Place = "client" | "middle" | "server";
 
-async function run(command: string, args: readonly string[], timeoutMs = 60_000): Promise<Finished> {
-  const signal = AbortSignal.timeout(timeoutMs);
-  const { code, stdout, stderr } = await new Deno.Command(command, { args: [...args], signal }).output();
+async function run(command: string, args: readonly string[]): Promise<Finished> {
+  const { code, stdout, stderr } = await new Deno.Command(command, { args: [...args] }).output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
@@ -183,9 +182,10 @@ export class Lab {
     return this.#names[place];
   }
 
-  /** Runs a program to its end. */
-  exec(place: Place, command: readonly string[], timeoutMs?: number): Promise<Finished> {
-    return run("ip", ["netns", "exec", this.#names[place], ...command], timeoutMs);
+  /** Runs a program to its end, or kills it with its children when it takes too long: then its status is 137 or 124. */
+  exec(place: Place, command: readonly string[], timeoutMs = 60_000): Promise<Finished> {
+    const limit = ["timeout", "--kill-after=1", String(timeoutMs / 1000)];
+    return run("ip", ["netns", "exec", this.#names[place], ...limit, ...command]);
   }
 
   /** Starts a program; it is stopped when the lab goes. */

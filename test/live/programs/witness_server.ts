@@ -3,7 +3,7 @@ const listener = Deno.listen({ hostname: "::", port: Number(Deno.args[0]) });
 console.log("witness listens");
 for await (const conn of listener) {
   (async () => {
-    await conn.write(new Uint8Array(100_000));
+    for (let left = 100_000; left > 0;) left -= await conn.write(new Uint8Array(left));
     const buffer = new Uint8Array(10_000);
     while (await conn.read(buffer) !== null);
     console.log("ended");
