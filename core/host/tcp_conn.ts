@@ -85,8 +85,9 @@ export class TcpConn implements Duplex, Deno.Conn<Deno.NetAddr> {
         this.#loop.touched();
         return read;
       }
-      if (this.connection.isPeerClosed) return null;
+      // A stream that was torn is no stream that ended, whatever came before the tear.
       this.#throwIfFailed();
+      if (this.connection.isPeerClosed) return null;
       if (this.connection.state === TcpState.Closed) return null;
       await this.#change();
     }

@@ -110,17 +110,12 @@ export class Host implements HostSink {
     else this.counters.drop(reason);
   }
 
-  /** After anything that a stack may have noticed: programs hear of it, timers are planned. */
+  /** After anything that a stack may have noticed: due timers run, programs hear of what changed, the next timer is planned. */
   touch(now: Micros): void {
     for (let round = 0;; round++) {
-      for (let socket = this.stack.takeReady(); socket !== undefined; socket = this.stack.takeReady()) {
-        const events = socket.takeEvents();
-        const application = this.applications.get(socket);
-        if (application === undefined) this.onStray(socket, now);
-        else application.onEvents(events, now);
-      }
       this.deadline = this.stack.poll(now);
-      if (this.deadline > now) break;
+      const isQuiet = !this.#tellPrograms(now);
+      if (isQuiet && this.deadline > now) break;
       if (round > 1_000) throw new Violation("liveness", `${this.name} asks to be polled at once for ever`);
     }
     if (this.deadline === NEVER || this.deadline >= this.#plannedAt) return;
@@ -130,6 +125,19 @@ export class Host implements HostSink {
       if (this.#plannedAt === at) this.#plannedAt = NEVER;
       this.touch(then);
     });
+  }
+
+  /** Hands events on; true when there were any. */
+  #tellPrograms(now: Micros): boolean {
+    let count = 0;
+    for (let socket = this.stack.takeReady(); socket !== undefined; socket = this.stack.takeReady()) {
+      const events = socket.takeEvents();
+      const application = this.applications.get(socket);
+      if (application === undefined) this.onStray(socket, now);
+      else application.onEvents(events, now);
+      count++;
+    }
+    return count > 0;
   }
 
   /** A packet leaves the stack: it must be sound, whatever happens to it later. */
