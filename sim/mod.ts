@@ -8,12 +8,11 @@
  * console.log(result.flows.map((flow) => `${flow.metadata.host} ${flow.chains.join(" < ")}`));
  * ```
  */
-import type { PolicyVerdict } from "../core/act/command.ts";
 import { CONFIG_BYTES_MAX } from "../core/base/limits.ts";
-import { type FlowFacts, toMetadata } from "../core/classify/facts.ts";
 import { type ReplayRequest, ReplaySetupError } from "../core/cli/replay.ts";
 import type { ReplayResult } from "../core/cli/replay_result.ts";
-import { loadConfigured, type LoadedPolicy } from "../core/cli/configured.ts";
+import { loadConfigured } from "../core/cli/configured.ts";
+import { askPolicyOf } from "../core/cli/run_policy.ts";
 import { ConfigFileError, type Issue } from "../core/config/load.ts";
 import { namePolicyOf, sniffOptionsOf } from "../core/config/sniffing.ts";
 import { HostConfigFiles } from "../core/host/config_files.ts";
@@ -22,22 +21,11 @@ import { createQuicCrypto } from "../core/host/quic_crypto.ts";
 import { Verify } from "../core/parse/parse.ts";
 import { openCapture } from "./capture/open.ts";
 import { parseProcesses, type ProcessTable } from "./processes.ts";
-import { type PolicyAsk, runReplay } from "./replay/run_replay.ts";
+import { runReplay } from "./replay/run_replay.ts";
 
 export type { ReplayRequest, ReplayResult };
 export type { ReplayCapture, ReplayCounters, ReplayFlow, ReplayRule } from "../core/cli/replay_result.ts";
 export { ReplaySetupError };
-
-/** How the engine asks a policy; undefined when there is nobody to ask. */
-function askOf(policy: LoadedPolicy | undefined): PolicyAsk | undefined {
-  if (policy === undefined || !policy.hasOnConnection) return undefined;
-  return async (facts: FlowFacts): Promise<PolicyVerdict | undefined> => {
-    const answer = await policy.ask(toMetadata(facts));
-    if (answer.kind !== "verdict") return undefined;
-    const effects = answer.duplicate === undefined ? undefined : { duplicate: answer.duplicate };
-    return { via: answer.via, effects };
-  };
-}
 
 /** Reads the side file of processes, with every mistake in it. */
 async function readProcesses(path: string, files: HostConfigFiles, issues: Issue[]): Promise<ProcessTable | undefined> {
@@ -79,7 +67,7 @@ export async function replay(request: ReplayRequest): Promise<ReplayResult> {
       sniff: sniffOptionsOf(config.sniffer),
       names: namePolicyOf(config.sniffer),
       crypto: createQuicCrypto(),
-      policy: askOf(policy),
+      policy: askPolicyOf(policy),
       processes,
       mode: request.mode ?? "tun",
       verify: request.verifyChecksums === true ? Verify.All : Verify.None,

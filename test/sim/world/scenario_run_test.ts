@@ -24,9 +24,9 @@ Deno.test("runSeed() gives the same digest when it runs twice, and another one f
 });
 
 /** What a broken stack is caught at, over some seeds. */
-function caughtBy(tamper: Tamper, seeds: readonly number[] = SEEDS): Map<string, number> {
+function caughtBy(tamper: Tamper): Map<string, number> {
   const caught = new Map<string, number>();
-  for (const seed of seeds) {
+  for (const seed of SEEDS) {
     const invariant = runSeed(seed, tamper).failure?.invariant ?? "not caught";
     caught.set(invariant, (caught.get(invariant) ?? 0) + 1);
   }
@@ -34,11 +34,25 @@ function caughtBy(tamper: Tamper, seeds: readonly number[] = SEEDS): Map<string,
 }
 
 Deno.test("runSeed() notices a stack whose FINs are lost", () => {
-  const seeds = Array.from({ length: 20 }, (_, index) => index + 1);
-  const caught = caughtBy(dropFin, seeds);
-  // Where nobody closes in peace there is no FIN to lose; where a connection has a user timeout it may end visibly before its FIN is missed.
-  const missed = caught.get("not caught") ?? 0;
-  assert(missed <= 6, [...caught].join("; "));
+  const missed: number[] = [];
+  for (let seed = 1; seed <= 20; seed++) {
+    let lost = 0;
+    const { failure } = runSeed(seed, (arena, slot) => {
+      const isKept = dropFin(arena, slot);
+      if (!isKept) lost++;
+      return isKept;
+    });
+    if (failure !== undefined) continue;
+    missed.push(seed);
+    // A world may let it pass only where no FIN was sent, where connections may time out in sight of their programs, or where a program
+    // leaves early, so that its reset ends what the FIN should have.
+    const { mayTimeOut, conversations } = scenarioOf(seed);
+    const leavesEarly = conversations.some(({ clientPlan, serverPlan }) =>
+      clientPlan.closes === "early" || serverPlan.closes === "early"
+    );
+    assert(lost === 0 || mayTimeOut || leavesEarly, `seed ${seed} lost ${lost} FINs and nobody noticed`);
+  }
+  assert(missed.length <= 5, missed.join());
 });
 
 Deno.test("runSeed() notices a stack whose checksums are wrong", () => {
