@@ -31,6 +31,8 @@ export interface ProcessOwner {
   readonly processId: number;
   readonly user: string;
   readonly uid: number | undefined;
+  /** True for weir itself: its own flows are let through untouched. */
+  readonly isSelf?: boolean;
 }
 
 /** What a policy said of a flow. `via` undefined: only effects, the rules choose the target. */

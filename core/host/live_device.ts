@@ -1,6 +1,15 @@
 /** What `weir run` asks of a device, whoever makes it. */
 import type { Adapter } from "../adapter/adapter.ts";
 import type { IpAddress, IpPrefix } from "../base/ip_address.ts";
+import type { ProcessSource } from "./process_source.ts";
+
+/** What a diverting device takes out of the system's traffic, and how much of it may wait. */
+export interface DivertSettings {
+  /** WinDivert's filter language: what is diverted. */
+  readonly filter: string;
+  /** Among several divertors the highest sees packets first. Units: −30,000 … 30,000. */
+  readonly priority: number;
+}
 
 /** What a device shall be like. */
 export interface DeviceSettings {
@@ -16,11 +25,21 @@ export interface DeviceSettings {
   readonly offload: boolean;
   /** The named network namespace to put the device in; undefined is our own. */
   readonly namespace: string | undefined;
+  /** What stays outside the device although `routes` has it. */
+  readonly excludes?: readonly IpPrefix[];
+  /** The name servers that the device announces; none leaves those of the system. */
+  readonly nameServers?: readonly IpAddress[];
+  /** True: nothing goes to port 53 but through the device. */
+  readonly isDnsStrict?: boolean;
+  /** Undefined for a device that is a network of its own. */
+  readonly divert?: DivertSettings | undefined;
 }
 
 /** An open device. `close` undoes everything that opening it did. */
 export interface LiveDevice {
   readonly adapter: Adapter;
+  /** Whom local flows belong to, where the device knows earlier or better than the system's tables. */
+  readonly processes?: ProcessSource;
   close(): void;
 }
 
