@@ -2,6 +2,7 @@
 import { UsageError } from "./core/cli/arguments.ts";
 import type { CommandIo } from "./core/cli/io.ts";
 import { checkCommand } from "./core/cli/check.ts";
+import { doctorCommand } from "./core/cli/doctor.ts";
 import { explainCommand } from "./core/cli/explain.ts";
 import { filterCommand } from "./core/cli/filter.ts";
 import { packetdrillCommand } from "./core/cli/packetdrill.ts";
@@ -13,10 +14,12 @@ import { versionCommand } from "./core/cli/version.ts";
 import { terminalIo } from "./core/cli/terminal_io.ts";
 import { HostConfigFiles } from "./core/host/config_files.ts";
 import type { SocketEnd } from "./core/host/duplex.ts";
+import type { MachineFacts } from "./core/host/machine_facts.ts";
 import { PolicyHost } from "./core/host/policy_host.ts";
 import { untilStopped } from "./core/host/stop_signal.ts";
 import { resolveWithSystem } from "./core/host/system_resolver.ts";
 import { findOwnSources } from "./ffi/linux/own_sources.ts";
+import { examineLinux } from "./ffi/linux/examine.ts";
 import { SocketResetter } from "./ffi/linux/reset_socket.ts";
 import { openTun } from "./ffi/linux/tun_setup.ts";
 import { openFilterPackets } from "./sim/filter_packets.ts";
@@ -54,6 +57,13 @@ const runDoors = {
   untilStopped,
 };
 
+/** What this machine has for running live. */
+function examine(): Promise<MachineFacts> {
+  return Promise.resolve(
+    Deno.build.os === "linux" ? examineLinux() : { kind: "other", system: Deno.build.os },
+  );
+}
+
 const USAGE = `weir COMMAND
 
   replay CAPTURE…  [--config F] [--policy F] [--processes F] [--mode tun|divert] [--stack netstack|system|mixed]
@@ -71,6 +81,8 @@ const USAGE = `weir COMMAND
                    runs seeded random worlds against the TCP/IP stack and checks the invariants
   packetdrill      FILE|DIR… [--json]
                    runs packetdrill scripts against the TCP/IP stack
+  doctor           [--json]
+                   says what this machine lacks to run live, and how to mend it
   types            the declarations that an editor wants for policies: weir types > weir.d.ts
   version          versions of weir, Deno and V8, and the target
 `;
@@ -92,6 +104,8 @@ async function runCommand(args: readonly string[], io: CommandIo): Promise<numbe
       return await packetdrillCommand(rest, io, playScript);
     case "simulate":
       return simulateCommand(rest, io, simulate);
+    case "doctor":
+      return await doctorCommand(rest, io, { examine });
     case "types":
       return typesCommand(io);
     case "version":

@@ -555,3 +555,40 @@ export const LIVE_PLAY_TIMESTAMPS_MAX = 4_096;
 
 /** Timers of the stack that run between two captured packets of a flow. */
 export const LIVE_PLAY_TIMERS_MAX = 10_000;
+
+// ── drivers ──────────────────────────────────────────────────────────────────
+
+/** Largest driver library that is read or unpacked. Units: bytes; the real ones have less than one megabyte. */
+export const DRIVER_BYTES_MAX = 16 << 20;
+
+// ── processes (core/host/process_lookup, ffi/linux) ──────────────────────────────────────────────────────────────
+
+/** Flows whose process is remembered; the oldest is forgotten. Reason: an answer serves the questions about one flow, which follow each other closely. */
+export const PROCESS_CACHE_COUNT_MAX = 4_096;
+
+/** How long the owner of a UDP socket serves another flow of the same addresses and ports. Units: µs. Reason: a port may belong to somebody else soon. */
+export const PROCESS_UDP_FRESH_US = 1_000_000;
+
+/** How long a flow whose process was not found is not looked up again. Units: µs. */
+export const PROCESS_MISS_FRESH_US = 200_000;
+
+/** Links of open files that one search for a socket's holder reads. Units: links, 1 µs each. Reason: the packets of all flows wait meanwhile. */
+export const PROCESS_SCAN_LINKS_MAX = 50_000;
+
+/** Processes that one search for a socket's holder looks into. */
+export const PROCESS_SCAN_COUNT_MAX = 32_768;
+
+/** Sockets whose holder is remembered, each checked again before it is believed. */
+export const PROCESS_SOCKET_COUNT_MAX = 4_096;
+
+/** Processes that had a socket last, which are searched first. */
+export const PROCESS_RECENT_COUNT_MAX = 8;
+
+/** Processes whose description is remembered. */
+export const PROCESS_DESCRIPTION_COUNT_MAX = 1_024;
+
+/** Bytes read of a file that describes a process or its user. Units: bytes. */
+export const PROCESS_FILE_BYTES_MAX = 1 << 20;
+
+/** How often the list of users is read again for a user that it did not have. Units: µs. */
+export const USER_LIST_FRESH_US = 10_000_000;
