@@ -225,9 +225,6 @@ export const POLICY_CALLS_IN_FLIGHT_MAX = 4_096;
 /** Longest target name in a policy's answer. Units: UTF-16 code units. */
 export const POLICY_TARGET_LENGTH_MAX = 256;
 
-/** Most copies of each packet that a policy may ask for. Units: copies. */
-export const POLICY_DUPLICATE_MAX = 10;
-
 /** Time that a policy has for one answer, if nothing else is asked for. Units: ms; a TCP sender repeats its SYN after 1,000. */
 export const POLICY_DEADLINE_MS = 500;
 
@@ -324,9 +321,6 @@ export const GEOSITE_PATTERN_COUNT_MAX = 1_024;
 /** Addresses of one name that are taken from a resolver; an answer with more is not believed. */
 export const RESOLVED_ADDRESS_COUNT_MAX = 256;
 
-/** Copies of one packet that may leave, itself included. Reason: net-speeder sends 2; more than 8 is a flood. */
-export const DUPLICATE_COUNT_MAX = 8;
-
 // ── reports ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Flows in the report page's table; the pictures count all of them. A browser sorts so many in under a second. */
@@ -406,6 +400,25 @@ export const SYN_COOKIE_EPOCH_US = 15_000_000;
 
 /** Smallest path MTU that an ICMPv4 message can bring about. Units: bytes. Source: Linux min_pmtu 552; RFC 791 demands 68. */
 export const PATH_MTU_V4_MIN = 552;
+
+/** Smallest MTU of an IPv6 link. Units: bytes. Source: RFC 8200 section 5. */
+export const PATH_MTU_V6_MIN = 1_280;
+
+/** How long a path MTU that ICMP brought about holds. Units: µs. Source: RFC 1191 section 6.3, RFC 8201 section 4 (10 min). */
+export const PATH_MTU_AGE_US = 600_000_000;
+
+/** Paths whose MTU is remembered for connections to come; a power of two. The one that was learned first makes room. Units: addresses. */
+export const PATH_MTU_COUNT_MAX = 1_024;
+
+/** Bytes that a stack may answer strangers with beyond what strangers sent. Units: bytes; 270 repeated SYN-ACKs. */
+export const STACK_CREDIT_BYTES = 16_384;
+
+/** Bytes received from strangers that may be saved up for answers. Units: bytes. Reason: what was saved leaves at once in the worst case. */
+export const STACK_CREDIT_BYTES_MAX = 65_536;
+
+/** Answers to packets that a rule refuses in a second, and how many at once. Reason: as of STACK_RESETS_PER_SECOND_MAX. */
+export const REFUSALS_PER_SECOND_MAX = 1_000;
+export const REFUSALS_BURST_MAX = 1_000;
 
 // ── wrappers around adapters ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -491,6 +504,9 @@ export const SIMULATE_RUNS_MAX = 10_000_000;
 export const SIMULATE_FAILURES_MAX = 1_000;
 
 // ── Linux TUN ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Segments of one batch that one ACK answers: as many full ones as a device joins at most. Units: segments. */
+export const TCP_BATCH_ACK_SEGMENTS_MAX = 44;
 
 /** Packets that a TUN device hands over in one `receive`: about 1 ms of work, after which sockets and timers get their turn. */
 export const TUN_BATCH_PACKETS_MAX = 128;
@@ -584,11 +600,218 @@ export const PROCESS_SOCKET_COUNT_MAX = 4_096;
 /** Processes that had a socket last, which are searched first. */
 export const PROCESS_RECENT_COUNT_MAX = 8;
 
+/** File numbers above its last socket at which a process is looked at first, 2 µs each. */
+export const PROCESS_NEAR_COUNT = 8;
+
 /** Processes whose description is remembered. */
 export const PROCESS_DESCRIPTION_COUNT_MAX = 1_024;
+
+/** Addresses of which it is remembered whether they are this machine's, and for how long. Units: addresses, ms. */
+export const PROCESS_ADDRESS_COUNT_MAX = 1_024;
+export const PROCESS_ADDRESS_FRESH_MS = 1_000;
+
+/** Lists of sockets that are asked for in 100 ms, 250 µs each. Reason: packets with made-up ports must not cost more than a twentieth of the time. */
+export const PROCESS_LISTS_PER_100_MS_MAX = 20;
 
 /** Bytes read of a file that describes a process or its user. Units: bytes. */
 export const PROCESS_FILE_BYTES_MAX = 1 << 20;
 
 /** How often the list of users is read again for a user that it did not have. Units: µs. */
 export const USER_LIST_FRESH_US = 10_000_000;
+
+// ── outbound ─────────────────────────────────────────────────────────────────
+
+/** Largest head of an HTTP proxy's or WebSocket server's answer. Overflow: the tunnel fails. Units: bytes. */
+export const HTTP_ANSWER_BYTES_MAX = 16_384;
+
+// ── packet programs ──────────────────────────────────────────────────────────
+
+/** Steps of one packet program. */
+export const PROGRAM_STEPS_MAX = 16;
+
+/** Different packet programs that an engine runs; flows of one more have none. */
+export const PROGRAM_COUNT_MAX = 1_024;
+
+/** Different programs that the answers of one policy may spell out; names under weir.programs do not count. */
+export const POLICY_PROGRAMS_MAX = 256;
+
+/** Copies of one packet that may leave, itself included, whatever the steps multiply to. Reason: net-speeder sends 2; more than 10 is a flood. */
+export const PROGRAM_COPIES_MAX = 10;
+
+/** Packets that programs hold back at once, half of the arena; one more is lost and counted. Units: packets. */
+export const PROGRAM_HELD_PACKETS_MAX = 512;
+
+/** Longest delay, jitter or holding back that a step may ask for. Units: µs; more than TCP's first retransmission timeouts makes no sense. */
+export const PROGRAM_DELAY_US_MAX = 10_000_000;
+
+/** Most packets that may overtake one that is held back. Units: packets. */
+export const PROGRAM_REORDER_DISTANCE_MAX = 64;
+
+/** Packets that one step holds back for others to overtake, in one direction; one more is not held back. Units: packets. */
+export const PROGRAM_REORDER_WAITING_MAX = 16;
+
+/** A packet that waits to be overtaken goes on after this time at the latest. Units: µs; a sender's own retransmission comes after 200 ms. */
+export const PROGRAM_REORDER_WAIT_US = 100_000;
+
+/** Highest rate of a throttle or a ceiling. Units: bytes per second: 100 Gbit/s. */
+export const PROGRAM_RATE_BYTES_MAX = 12_500_000_000;
+
+/** Largest burst and largest queue of a throttle. Units: bytes; all held packets together. */
+export const PROGRAM_QUEUE_BYTES_MAX = 32 << 20;
+
+/** Longest filter of a step. Units: UTF-16 code units; WinDivert's own objects are shorter. */
+export const PROGRAM_FILTER_LENGTH_MAX = 8_192;
+
+/** Signs of loss after which an adaptive step duplicates. Units: signs; a packet sent again counts 2, a hole reported by SACK 1. */
+export const PROGRAM_LOSS_SIGNS = 2;
+
+/** Signs of loss count as long as the first of them is no older. Units: µs. */
+export const PROGRAM_LOSS_WINDOW_US = 2_000_000;
+
+/** An adaptive step stops duplicating when a host has shown no loss for so long. Units: µs; covers several round trips of any path. */
+export const PROGRAM_LOSS_QUIET_US = 5_000_000;
+
+/** Hosts and flows that an adaptive step remembers, a power of two; the older one of two that fall on one place is forgotten. */
+export const PROGRAM_LOSS_HOSTS = 1_024;
+export const PROGRAM_LOSS_FLOWS = 4_096;
+
+// ── Windows (ffi/win32, ffi/wintun, ffi/iphlpapi, core/host/journal) ─────────────────────────────────────────────
+
+/** Bytes of services that are read at once. Units: bytes. Source: EnumServicesStatusExW, remarks on cbBufSize (256 KiB is the most it fills). */
+export const SERVICE_LIST_BYTES_MAX = 256 << 10;
+
+/** Accounts whose names are remembered; further ones are called by their SID. */
+export const USER_NAMES_MAX = 256;
+
+/** How far the clocks of a Shadowsocks 2022 server and this machine may differ. Units: s. Source: SIP022 section 3.1.3. */
+export const SHADOWSOCKS_CLOCK_SKEW_S = 30;
+
+/** Salts of datagrams that are remembered per association against replays. Overflow: the oldest is forgotten. */
+export const SHADOWSOCKS_SALTS_MAX = 4_096;
+
+/** Sessions of a server that one association follows at once: one, and those before a restart. Overflow: the oldest is forgotten. */
+export const SHADOWSOCKS_SESSIONS_MAX = 4;
+
+// ── Rewritten connections (core/act/nat_table, core/act/translate, core/host/system_listener) ────────────────────
+
+/** Connections whose headers are rewritten, a power of two; a listener's peer has some 60,000 ports. Overflow: the one that means least dies, counted. */
+export const NAT_ENTRY_COUNT_MAX = 32_768;
+
+/** First port that stands for an application's connection towards our listener; those below are for well-known services. */
+export const NAT_PORT_MIN = 1_024;
+
+/** How many ports are tried for a connection whose own port is taken. Overflow: the connection is refused. */
+export const NAT_PORT_TRIES_MAX = 64;
+
+/** How long a connection that was closed on both sides is remembered. Units: µs; 2 MSL, the longest TIME-WAIT of Windows and Linux. */
+export const NAT_TIME_WAIT_US = 120_000_000;
+
+/** How long a connection of which both sides sent their FIN may wait for the last acknowledgment. Units: µs. */
+export const NAT_CLOSING_IDLE_US = 600_000_000;
+
+/** How long a connection is remembered after a reset, so that what was under way still finds it. Units: µs. */
+export const NAT_BROKEN_US = 10_000_000;
+
+/** Longest SYN that is kept while the far side is being dialed. Units: bytes; options fill 60, data of TCP Fast Open one segment. */
+export const NAT_SYN_BYTES_MAX = 2_048;
+
+/** How long an accepted connection may take to appear after its SYN was let through. Units: ms; Linux repeats a SYN-ACK for 63 s. */
+export const NAT_ACCEPT_TIMEOUT_MS = 65_000;
+
+/** Connections that our listener accepted and that nobody asked for yet. Overflow: the new one is closed. */
+export const NAT_ACCEPTED_WAITING_MAX = 4_096;
+
+/** Bytes of each of an adapter's two rings. Units: bytes, a power of two. Reason: 8 MiB hold 60 ms of 1 Gbit/s. */
+export const WINTUN_RING_BYTES = 8 << 20;
+
+/** How long a full arena waits before the ring is looked at again. Units: ms. Reason: only packets that come to an empty ring are announced. */
+export const WINTUN_FULL_ARENA_WAIT_MS = 1;
+
+// ── ffi/windivert ────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Packets that one call of WinDivert takes or gives. Source: windivert.h WINDIVERT_BATCH_MAX. */
+export const DIVERT_BATCH_PACKETS_MAX = 255;
+
+/** Read requests that wait in the driver at once: while one is worked through, the others fill. */
+export const DIVERT_REQUEST_COUNT = 4;
+
+/** Packet bytes of one read request: 255 packets of 1,500 bytes and some larger ones. Units: bytes. Reason: the driver locks these pages at each call. */
+export const DIVERT_REQUEST_BYTES = 512 << 10;
+
+/** Batches of sent packets that the driver may have at once. Overflow: the packet is lost, `send` says so. Reason: each is done within microseconds. */
+export const DIVERT_SEND_BUFFER_COUNT = 8;
+
+/** Packet bytes of one batch that is sent. Units: bytes. */
+export const DIVERT_SEND_BYTES = 512 << 10;
+
+/** Read requests that wait for flow and socket events, and events that one receive takes in. */
+export const DIVERT_EVENT_REQUEST_COUNT = 2;
+export const DIVERT_EVENT_BATCHES_MAX = 16;
+
+/** The driver's own queue; what overflows it, or grows older, is lost. Source: windivert.h, the largest values; time is its default. */
+export const DIVERT_QUEUE_PACKETS = 16_384;
+export const DIVERT_QUEUE_TIME_MS = 2_000;
+export const DIVERT_QUEUE_BYTES = 32 << 20;
+
+/** Local addresses whose interface is remembered; the oldest is forgotten. */
+export const DIVERT_INTERFACE_COUNT_MAX = 1_024;
+
+/** Failed reads in a row after which the driver counts as gone. */
+export const DIVERT_ERROR_COUNT_MAX = 16;
+
+/** Sockets and flows whose process is remembered; the oldest is forgotten, and the system's tables are asked. */
+export const DIVERT_ENDPOINT_COUNT_MAX = 32_768;
+
+/** How long a closed socket still names the process of packets that it sent before. Units: µs. Reason: the driver's queue is at most 2 s long. */
+export const DIVERT_ENDPOINT_ENDED_US = 2_000_000;
+
+/** Time that closing waits for the driver's queue to run empty and for sent packets to be gone. Units: ms. */
+export const DIVERT_CLOSE_MS_MAX = 250;
+
+// ── NFQUEUE (ffi/linux/nfqueue) ──────────────────────────────────────────────────────────────────────────────────
+
+/** Messages that one call takes from the kernel. */
+export const NFQUEUE_MESSAGES_PER_CALL = 32;
+
+/** Packets that one `receive` takes in, those that are let pass at once included. */
+export const NFQUEUE_BATCH_PACKETS_MAX = 256;
+
+/** Room for one message: the largest packet and what stands around it. Units: bytes. Source: linux/netfilter/nfnetlink_queue.h (attributes of 16 bits). */
+export const NFQUEUE_MESSAGE_BYTES = 66_048;
+
+/** Packets that the kernel keeps while they wait for a verdict; one more is lost, as in WinDivert's queue. Source: WinDivert's largest queue. */
+export const NFQUEUE_LENGTH = 16_384;
+
+/** Buffer between the kernel and weir, and of weir's own packets. Units: bytes. Reason: 16,384 packets of 1,500 bytes as the kernel counts them. */
+export const NFQUEUE_BUFFER_BYTES = 64 << 20;
+
+/** Slots left free when packets are taken in, so that answers can be made. Units: slots; an eighth of a small arena. */
+export const NFQUEUE_SLOTS_RESERVED = 256;
+
+/** Verdicts that are sent together. */
+export const NFQUEUE_VERDICTS_PER_CALL = 128;
+
+/** Queue numbers that are tried, from the first one on. */
+export const NFQUEUE_NUMBERS_TRIED = 64;
+
+/** Alternatives of a filter that become rules of iptables; with more, all packets of the direction are handed over. */
+export const NFQUEUE_ALTERNATIVES_MAX = 24;
+
+/** Payload of a WebSocket control frame. Overflow: the tunnel fails. Units: bytes. Source: RFC 6455 section 5.5. */
+export const WEBSOCKET_CONTROL_BYTES_MAX = 125;
+
+/** Bytes that a proxied stream reads from its server at once. Units: bytes. */
+export const TUNNEL_READ_BYTES = 65_536;
+
+/** Room for a table of sockets at first, and at most. Units: bytes; 56 a row at most. */
+export const SOCKET_TABLE_BYTES_FIRST = 64 << 10;
+export const SOCKET_TABLE_BYTES_MAX = 64 << 20;
+
+/** Times that a table of sockets is asked for while it grows. */
+export const SOCKET_TABLE_READS_MAX = 8;
+
+/** How old tables may be for a flow that is not in them, within one turn. Units: µs. Reason: a turn with many foreign flows reads them seldom. */
+export const SOCKET_TABLE_FRESH_US = 2_000;
+
+/** How often the list of services is read again for a process that it did not have. Units: µs. */
+export const SERVICES_FRESH_US = 1_000_000;

@@ -1,0 +1,111 @@
+/** A proxied stream as a `Duplex`: a tunnel's state machine over the connection to its server. */
+import type { DialError } from "../act/command.ts";
+import { TUNNEL_READ_BYTES } from "../base/limits.ts";
+import type { StreamTunnel } from "../outbound/tunnel.ts";
+import type { Duplex } from "./duplex.ts";
+
+/** A proxy server does not carry a flow; the message holds no secret. */
+export class TunnelError extends Error {
+  override name = "TunnelError";
+  readonly kind: DialError;
+
+  constructor(kind: DialError, message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+/** One tunnel over one connection. */
+export class TunnelDuplex implements Duplex {
+  readonly #transport: Duplex;
+  readonly #tunnel: StreamTunnel;
+  readonly #buffer = new Uint8Array(TUNNEL_READ_BYTES);
+  /** What was taken out of the tunnel for the application and did not fit. */
+  #rest: Uint8Array | undefined = undefined;
+  /** The sending that is under way; the next one waits for it. */
+  #sending: Promise<void> = Promise.resolve();
+  #hasClosedTransport = false;
+
+  constructor(transport: Duplex, tunnel: StreamTunnel) {
+    this.#transport = transport;
+    this.#tunnel = tunnel;
+  }
+
+  /** Opens the tunnel. Errors: `TunnelError` when the server does not want to; the connection is closed then. */
+  async open(): Promise<void> {
+    try {
+      this.#tunnel.start();
+      await this.#flush();
+      while (this.#tunnel.state === "opening") await this.#receive();
+      this.#check();
+    } catch (error) {
+      this.#transport.abort();
+      throw error;
+    }
+  }
+
+  async read(into: Uint8Array): Promise<number | null> {
+    for (;;) {
+      const chunk = this.#rest ?? this.#tunnel.toApplication.shift();
+      if (chunk !== undefined) {
+        const count = Math.min(chunk.length, into.length);
+        into.set(count === chunk.length ? chunk : chunk.subarray(0, count));
+        this.#rest = count === chunk.length ? undefined : chunk.subarray(count);
+        return count;
+      }
+      this.#check();
+      if (this.#tunnel.isServerDone) return null;
+      await this.#receive();
+    }
+  }
+
+  async write(bytes: Uint8Array): Promise<number> {
+    this.#check();
+    this.#tunnel.write(bytes);
+    await this.#flush();
+    return bytes.length;
+  }
+
+  async closeWrite(): Promise<void> {
+    this.#tunnel.end();
+    await this.#flush();
+  }
+
+  close(): void {
+    this.#transport.close();
+  }
+
+  abort(): void {
+    this.#transport.abort();
+  }
+
+  #check(): void {
+    const { failure } = this.#tunnel;
+    if (failure !== undefined) throw new TunnelError(failure.kind, failure.message);
+  }
+
+  async #receive(): Promise<void> {
+    const count = await this.#transport.read(this.#buffer);
+    if (count === null) this.#tunnel.receiveEnd();
+    else this.#tunnel.receive(this.#buffer.slice(0, count));
+    await this.#flush();
+  }
+
+  /** Sends what the tunnel has for the server; one after another, so that pieces stay in order. */
+  #flush(): Promise<void> {
+    const sent = this.#sending.then(() => this.#sendAll());
+    this.#sending = sent.catch(() => {});
+    return sent;
+  }
+
+  async #sendAll(): Promise<void> {
+    const { toServer } = this.#tunnel;
+    for (let chunk = toServer.shift(); chunk !== undefined; chunk = toServer.shift()) {
+      for (let at = 0; at < chunk.length;) at += await this.#transport.write(at === 0 ? chunk : chunk.subarray(at));
+    }
+    if (this.#tunnel.closesTransport && !this.#hasClosedTransport) {
+      this.#hasClosedTransport = true;
+      await this.#transport.closeWrite();
+    }
+  }
+}
