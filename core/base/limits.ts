@@ -549,6 +549,9 @@ export const UDP_RELAY_WAITING_COUNT_MAX = 256;
 /** Turns of the engine in a row before sockets and timers get theirs. Units: calls of `poll`. */
 export const RUN_POLLS_PER_TURN_MAX = 4;
 
+/** How long the loop looks for more after it had something to do, before it sleeps; waking takes about as long. Units: µs. */
+export const RUN_SPIN_US = 100;
+
 /** Packets that one call of `poll` takes in, the device's batch and what a split datagram adds. Units: packets. */
 export const RUN_PACKETS_PER_POLL_MAX = 256;
 
@@ -815,3 +818,36 @@ export const SOCKET_TABLE_FRESH_US = 2_000;
 
 /** How often the list of services is read again for a process that it did not have. Units: µs. */
 export const SERVICES_FRESH_US = 1_000_000;
+
+/** Changes of the system that weir may have made at one time, and the bytes of a journal of them. Units: steps; bytes. Reason: a route each. */
+export const JOURNAL_STEPS_MAX = 8_192;
+export const JOURNAL_BYTES_MAX = 8 << 20;
+
+/** Routes into one device. Reason: many excludes cut the address space into many blocks, and each is a route of the system. */
+export const TUNNEL_ROUTES_MAX = 4_096;
+
+/** How long a new adapter may take until Windows' network knows it. Units: ms. */
+export const INTERFACE_WAIT_MS_MAX = 10_000;
+
+/** How often the machine's own way out is looked at. Units: ms. */
+export const INTERFACE_POLL_MS = 3_000;
+
+/** How long a TLS handshake with a proxy may take. Overflow: the connection fails. Units: ms. */
+export const TLS_HANDSHAKE_MS_MAX = 10_000;
+
+/** Proxies that one connection may go through. Overflow: it fails. */
+export const DIALER_CHAIN_MAX = 8;
+
+/** Tunnels that one source's datagrams have at once, where each destination needs its own. Overflow: the oldest is closed. */
+export const DATAGRAM_TUNNELS_MAX = 64;
+
+// ── record (core/cli/record) ─────────────────────────────────────────────────────────────────────────────────────
+
+/** Longest recording that one command line may ask for. Units: s (a year). */
+export const RECORD_SECONDS_MAX = 31_536_000;
+
+/** Most packets that one command line may ask for. Units: packets. */
+export const RECORD_PACKETS_MAX = 1e15;
+
+/** How long a recording sleeps when no packet comes. Units: µs. */
+export const RECORD_IDLE_US = 1_000_000;

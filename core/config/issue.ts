@@ -35,6 +35,11 @@ export class IssueList {
     return this.#errorCount > 0;
   }
 
+  /** Mistakes found so far, however many of them are kept. */
+  get errorCount(): number {
+    return this.#errorCount;
+  }
+
   error(place: Place, message: string): void {
     this.#add("error", place, message);
   }
