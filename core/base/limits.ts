@@ -522,8 +522,11 @@ export const TUN_QUEUE_PACKETS = 4_096;
 
 // ── host: live sockets ───────────────────────────────────────────────────────────────────────────────────────────
 
-/** First buffer of one direction of a relay; it doubles whenever a read fills it. Units: bytes. Reason: most connections are short, 10,000 of them are live. */
-export const RELAY_BUFFER_BYTES_MIN = 16_384;
+/** First buffer of one direction of a relay; it doubles whenever a read fills it. Units: bytes. Reason: most connections are silent, 10,000 of them are live. */
+export const RELAY_BUFFER_BYTES_MIN = 4_096;
+
+/** Buffers of relays that are kept for the next one. Units: bytes. */
+export const RELAY_BUFFERS_KEPT_BYTES_MAX = 8 * 1_048_576;
 
 /** Largest buffer of one direction of a relay; larger reads are no faster. Units: bytes. */
 export const RELAY_BUFFER_BYTES_MAX = 262_144;
@@ -548,9 +551,6 @@ export const UDP_RELAY_WAITING_COUNT_MAX = 256;
 
 /** Turns of the engine in a row before sockets and timers get theirs. Units: calls of `poll`. */
 export const RUN_POLLS_PER_TURN_MAX = 4;
-
-/** How long the loop looks for more after it had something to do, before it sleeps; waking takes about as long. Units: µs. */
-export const RUN_SPIN_US = 100;
 
 /** Packets that one call of `poll` takes in, the device's batch and what a split datagram adds. Units: packets. */
 export const RUN_PACKETS_PER_POLL_MAX = 256;
@@ -813,7 +813,8 @@ export const SOCKET_TABLE_BYTES_MAX = 64 << 20;
 /** Times that a table of sockets is asked for while it grows. */
 export const SOCKET_TABLE_READS_MAX = 8;
 
-/** How old tables may be for a flow that is not in them, within one turn. Units: µs. Reason: a turn with many foreign flows reads them seldom. */
+/** Times in one turn that tables are read anew for a flow that is not in them; then only tables of that age are. Units: times; µs. Reason: 0.4 ms each. */
+export const SOCKET_TABLE_REREADS_MAX = 16;
 export const SOCKET_TABLE_FRESH_US = 2_000;
 
 /** How often the list of services is read again for a process that it did not have. Units: µs. */
@@ -851,3 +852,88 @@ export const RECORD_PACKETS_MAX = 1e15;
 
 /** How long a recording sleeps when no packet comes. Units: µs. */
 export const RECORD_IDLE_US = 1_000_000;
+
+/** Rows of the system's tables of addresses and routes that are looked at. */
+export const SYSTEM_TABLE_ROWS_MAX = 65_536;
+
+/** How often the machine's own addresses are read again for an address that is none of them. Units: µs. */
+export const ADDRESSES_FRESH_US = 1_000_000;
+
+// ── dns ──────────────────────────────────────────────────────────────────────
+
+/** Longest name in a question. Units: characters. Source: RFC 1035 section 2.3.4. */
+export const DNS_NAME_LENGTH_MAX = 253;
+
+/** Longest answer that an asker without EDNS takes in one datagram. Units: bytes. Source: RFC 1035 section 4.2.1. */
+export const DNS_UDP_BYTES_DEFAULT = 512;
+
+/** Longest answer that weir sends or asks for in one datagram, so that none is fragmented. Units: bytes. Source: DNS flag day 2020. */
+export const DNS_UDP_BYTES_MAX = 1_232;
+
+/** Longest message over a stream. Units: bytes. Source: RFC 1035 section 4.2.2. */
+export const DNS_MESSAGE_BYTES_MAX = 65_535;
+
+/** Names that have a fake address at once. Overflow: the one used longest ago loses it. */
+export const FAKE_IP_NAMES_MAX = 65_536;
+
+/** Answers that are kept unless the configuration says otherwise. Overflow: the one used longest ago goes. Source: mihomo (4096). */
+export const DNS_CACHE_COUNT = 4_096;
+
+/** Longest time that an answer is believed. Units: s. */
+export const DNS_CACHE_TTL_S_MAX = 86_400;
+
+/** Longest time that "there is none" is believed. Units: s. Source: RFC 2308 section 5. */
+export const DNS_NEGATIVE_TTL_S_MAX = 3_600;
+
+/** How long a failure is remembered. Units: s. Source: mihomo dns/util.go; RFC 2308 section 7.1 allows 300. */
+export const DNS_FAILURE_TTL_S = 5;
+
+/** How long an answer helps after its time. Units: s. Source: RFC 8767 section 5 (1 to 3 days). */
+export const DNS_CACHE_STALE_S_MAX = 86_400;
+
+// ── config: the derived filter ───────────────────────────────────────────────────────────────────────────────────
+
+/** How deep regions of packets may be nested. Overflow: everything is diverted. Reason: each change between rules that touch and rules that do not nests once. */
+export const DIVERT_REGION_DEPTH_MAX = 64;
+
+/** Tests that one network's part of a derived filter may have at first. Overflow: the filter takes in more than it needs. Source: less than `FILTER_TESTS_MAX`. */
+export const DIVERT_FILTER_TESTS_MAX = 220;
+
+/** Proxies whose own way is left out of a derived filter; weir's connections to others are let through one by one. */
+export const DIVERT_FILTER_PROXIES_MAX = 16;
+
+/** Rules that the explanation of a derived filter names. */
+export const DIVERT_FILTER_REASONS_MAX = 20;
+
+/** How long one name server is waited for. Overflow: it counts as silent. Units: µs. */
+export const DNS_EXCHANGE_US = 2_000_000;
+
+/** How often the servers of a group are asked when none says anything. Source: mihomo dns/util.go (3). */
+export const DNS_ATTEMPTS_MAX = 3;
+
+/** Lookups under way at once. Overflow: further ones fail. */
+export const DNS_LOOKUPS_MAX = 4_096;
+
+/** Askers that wait for one lookup. Overflow: further ones get a failure. */
+export const DNS_WAITERS_MAX = 1_024;
+
+/** TTL of answers from the hosts table. Units: s. Source: mihomo dns/middleware.go. */
+export const DNS_HOSTS_TTL_S = 10;
+
+/** Addresses whose names are remembered in mode redir-host. Overflow: the oldest is forgotten. Source: mihomo (4096). */
+export const DNS_MAPPINGS_MAX = 4_096;
+
+/** Connections to one name server that are kept for the next question. Overflow: closed. */
+export const DNS_CONNECTIONS_IDLE_MAX = 4;
+
+/** How long a connection to a name server is kept unused. Units: ms. Source: RFC 7766 section 6.2.3 (seconds). */
+export const DNS_CONNECTION_IDLE_MS = 10_000;
+
+/** How long a stream of questions may be silent. Overflow: it is closed. Units: ms. Source: mihomo listener/sing_tun/dns.go (10 s). */
+export const DNS_STREAM_IDLE_MS = 10_000;
+
+/** Channels for datagrams through proxies at once. Overflow: the oldest is closed. */
+export const UDP_CHANNEL_COUNT_MAX = 1_024;
+
+/** Peers of one source that are remembered by what the application calls them. Overflow: the oldest is forgotten. */
+export const UDP_CHANNEL_PEERS_MAX = 1_024;

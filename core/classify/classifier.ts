@@ -4,6 +4,7 @@
  * Read first: RFC 9293 section 3.3.2 (states), as far as an observer can tell them.
  */
 import type { Arena, Slot } from "../adapter/arena.ts";
+import type { IpAddress } from "../base/ip_address.ts";
 import { type Micros, SECOND_US } from "../base/micros.ts";
 import { DNS_TCP_STREAM_COUNT_MAX } from "../base/limits.ts";
 import { type PacketMeta, SEQUENCE } from "../parse/packet_meta.ts";
@@ -39,6 +40,14 @@ export interface NamePolicy {
   accepts(host: string): boolean;
 }
 
+/** Addresses that stand for names because weir's own DNS server gave them out, and names that it gave real addresses for. */
+export interface GivenNames {
+  /** True for an address that nobody can be reached at. */
+  isFake(address: IpAddress): boolean;
+  /** The name that was asked for; undefined when none was. */
+  nameOf(address: IpAddress, now: Micros): string | undefined;
+}
+
 /** How names are read, and what the flows are called. */
 export interface ClassifierOptions {
   /** Clash inbound type of every flow. */
@@ -46,6 +55,8 @@ export interface ClassifierOptions {
   readonly sniff: SniffOptions;
   readonly crypto: InitialCrypto;
   readonly names: NamePolicy;
+  /** What weir's own DNS server knows; absent when there is none. */
+  readonly given?: GivenNames | undefined;
   /** Makes hashes unpredictable. Units: 32 bits. */
   readonly secret: number;
 }
@@ -158,7 +169,9 @@ export class Classifier {
   /** Looks the destination up in what DNS said. */
   #recallName(record: FlowRecord, now: Micros): void {
     const facts = record.facts;
-    if (facts.host !== "" || facts.destinationIp === undefined) return;
+    if (facts.host !== "" || facts.destinationIp === undefined || this.#recallGiven(facts, facts.destinationIp, now)) {
+      return;
+    }
     const remembered = this.dns.nameOf(facts.destinationIp, now);
     if (remembered === undefined) return;
     facts.host = remembered.name;
@@ -166,9 +179,23 @@ export class Classifier {
     facts.dnsMode = "redir-host";
   }
 
+  /** Looks the destination up among the addresses that weir gave out itself. True when that is all there is to know. */
+  #recallGiven(facts: FlowFacts, address: IpAddress, now: Micros): boolean {
+    const given = this.#options.given;
+    if (given === undefined) return false;
+    const isFake = given.isFake(address);
+    const name = given.nameOf(address, now);
+    if (!isFake && name === undefined) return false;
+    facts.host = name ?? "";
+    facts.dnsMode = isFake ? "fake-ip" : "redir-host";
+    if (isFake) facts.destinationIp = undefined;
+    return true;
+  }
+
   /** A name from DNS is not final while the flow's own bytes may say better. */
   #judgeName(facts: FlowFacts): void {
-    if (facts.host === "" || !facts.nameMayCome) facts.hostAmbiguous = false;
+    // A fake address stands for one name only.
+    if (facts.host === "" || !facts.nameMayCome || facts.dnsMode === "fake-ip") facts.hostAmbiguous = false;
     else if (this.#options.names.prefersSniffed(facts)) facts.hostAmbiguous = true;
   }
 

@@ -18,8 +18,15 @@ import {
   type RecordOf,
   text,
 } from "./schema.ts";
-import { ipPrefixOrAddress, namePattern, parseAddressPort, parsePort, prefixOfVersion } from "./texts.ts";
-import { placeOf } from "./yaml_tree.ts";
+import {
+  ipPrefixOrAddress,
+  type NamePattern,
+  namePattern,
+  parseAddressPort,
+  parsePort,
+  prefixOfVersion,
+} from "./texts.ts";
+import { placeOf, type Value } from "./yaml_tree.ts";
 
 /** One server that answers names. */
 export interface NameServer {
@@ -82,21 +89,29 @@ const literalNameServer: Reader<NameServer> = parsed((written) => {
 /** One line of `nameserver-policy`: these names are asked from these servers. */
 export interface NameServerPolicy {
   readonly names: string;
+  /** Where it is written. */
+  readonly node: Value;
   readonly servers: readonly NameServer[];
 }
 
 /** Some writers give the policy as a table, in the order of the file. */
 const nameServerPolicy: Reader<NameServerPolicy[]> = (value, at) => {
   const policies = mapOf(listOrOne(nameServer), "a table of name patterns and their servers")(value, at);
-  return policies && Array.from(policies, ([names, { value: servers }]) => ({ names, servers }));
+  return policies && Array.from(policies, ([names, { value: servers }]) => ({ names, node: value, servers }));
 };
+
+/** The code of a list of sites. */
+const siteCode: Reader<NamePattern> = parsed(
+  (code): NamePattern => ({ kind: "geosite", text: code }),
+  "the code of a list of sites",
+);
 
 const fallbackFilterShape = {
   geoip: field(flag, true),
   "geoip-code": field(text(), "CN"),
   ipcidr: field(list(ipPrefixOrAddress), []),
-  domain: field(list(text()), []),
-  geosite: field(list(text()), []),
+  domain: field(list(located(namePattern)), []),
+  geosite: field(list(located(siteCode)), []),
 };
 
 const FAKE_IP_RANGE = parsePrefix("198.18.0.1/16");
