@@ -782,6 +782,9 @@ export const NFQUEUE_BATCH_PACKETS_MAX = 256;
 /** Room for one message: the largest packet and what stands around it. Units: bytes. Source: linux/netfilter/nfnetlink_queue.h (attributes of 16 bits). */
 export const NFQUEUE_MESSAGE_BYTES = 66_048;
 
+/** Largest packet that the kernel hands over whole. Units: bytes. Source: linux/net/netfilter/nfnetlink_queue.c (NFQNL_MAX_COPY_RANGE, 65,535 − 4). */
+export const NFQUEUE_PACKET_BYTES_MAX = 65_531;
+
 /** Packets that the kernel keeps while they wait for a verdict; one more is lost, as in WinDivert's queue. Source: WinDivert's largest queue. */
 export const NFQUEUE_LENGTH = 16_384;
 
@@ -937,3 +940,17 @@ export const UDP_CHANNEL_COUNT_MAX = 1_024;
 
 /** Peers of one source that are remembered by what the application calls them. Overflow: the oldest is forgotten. */
 export const UDP_CHANNEL_PEERS_MAX = 1_024;
+
+// ── groups ───────────────────────────────────────────────────────────────────
+
+/** How soon after the start the members of groups are tried out. Units: µs. */
+export const HEALTH_FIRST_US = 100_000;
+
+/** How long flows between the same two stay with one proxy. Units: µs. Source: mihomo adapter/outboundgroup/loadbalance.go (10 min). */
+export const STICKY_SESSION_US = 600_000_000;
+
+/** Pairs that stay with one proxy. Overflow: the one used longest ago goes. Source: mihomo (1000). */
+export const STICKY_SESSIONS_MAX = 1_000;
+
+/** Longest body that a health check reads. Units: bytes. */
+export const HEALTH_BODY_BYTES_MAX = 65_536;

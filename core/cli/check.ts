@@ -68,12 +68,12 @@ function summary({ config, errorCount, issues, files }: Configured, paint: Paint
   return config === undefined ? `${found}${where}` : `${found}${where}: ${contents(config)}`;
 }
 
-function contents({ decide, proxies, groupCount }: WeirConfig): string {
+function contents({ decide, proxies, groups }: WeirConfig): string {
   const entries = [...decide.providers.values()].reduce((sum, provider) => sum + provider.count, 0);
   const parts = [
     countOf(decide.rules.length, "rule"),
     countOf(proxies.length, "proxy", "proxies"),
-    countOf(groupCount, "group"),
+    countOf(groups.length, "group"),
   ];
   if (decide.providers.size > 0) {
     parts.push(`${countOf(decide.providers.size, "rule-provider")} with ${countOf(entries, "entry", "entries")}`);

@@ -8,7 +8,9 @@ import { assumeAll, loadGeo } from "./geo_files.ts";
 import { readHosts } from "./hosts.ts";
 import { type Issue, IssueList, type Place } from "./issue.ts";
 import { gatherMembers } from "./members.ts";
+import { readOutbound } from "./outbounds.ts";
 import { type LoadedProvider, readProxyProviders, readRuleProviders } from "./provider_files.ts";
+import type { ProxyEntry } from "./proxies.ts";
 import { checkRuleNames, parseRules, type PlacedRule, placeOfName, ruleLines } from "./rules.ts";
 import { type Reading, within } from "./schema.ts";
 import { defaultSnifferSection } from "./sniffer.ts";
@@ -84,7 +86,13 @@ class Loading {
     const policy = this.#policyPath();
     const lists = this.#ruleLists(await options.scriptRules?.(policy) ?? []);
     const geo = await loadGeo(document, [...lists.all()], providers, reading);
-    const names = { targets: members.names, subRules: new Set(lists.sub.keys()), providers: new Set(providers.keys()) };
+    const programs = document.weir.programs;
+    const names = {
+      targets: members.names,
+      subRules: new Set(lists.sub.keys()),
+      providers: new Set(providers.keys()),
+      programs: new Set(programs.keys()),
+    };
     const usable = lists.map((rules) => checkRuleNames(rules, names, this.#issues));
     const decide: DecideConfig = {
       mode: document.mode,
@@ -94,6 +102,7 @@ class Loading {
       hosts,
       targets: members.targets,
       geo,
+      programs,
     };
     this.#checkRules(decide, usable, providers);
     const named = {
@@ -113,8 +122,9 @@ class Loading {
       tun: document.tun,
       divert: document.weir.divert,
       general: document,
-      groupCount: document.proxyGroups.length,
+      groups: members.groups,
       proxies: members.proxies,
+      ...readOutbounds(members.proxies),
       policy,
     };
   }
@@ -149,6 +159,13 @@ class Loading {
     const { policy } = this.#document.weir;
     return policy && this.#files.resolve(this.#file ?? "", policy.value);
   }
+}
+
+/** Proxies as ways out. What is wrong with them matters only to those who carry flows. */
+function readOutbounds(proxies: readonly ProxyEntry[]): Pick<WeirConfig, "outbounds" | "outboundIssues"> {
+  const issues = new IssueList();
+  const outbounds = proxies.flatMap((proxy) => readOutbound(proxy, { name: "proxies", issues }) ?? []);
+  return { outbounds, outboundIssues: issues.sorted() };
 }
 
 const NOTHING = { behavior: "classical", count: 0, rules: [] } as const;

@@ -1,6 +1,7 @@
 /** Proxies, groups and proxy-providers put together: which names there are, and who is in which group. */
 import { PROXY_GROUP_COUNT_MAX } from "../base/limits.ts";
 import { buildTargets, BUILTIN_TARGETS, type GroupInput, type ProxyInput, type Targets } from "../decide/targets.ts";
+import type { GroupPlan } from "../outbound/groups.ts";
 import type { ConfigDocument } from "./document.ts";
 import type { GroupEntry } from "./groups.ts";
 import { filterMatches, filterNames, type NameFilter } from "./name_filter.ts";
@@ -17,6 +18,28 @@ export interface Members {
   readonly names: ReadonlySet<string>;
   /** Every proxy, those of providers last. */
   readonly proxies: readonly ProxyEntry[];
+  /** Every group with its members, for running. */
+  readonly groups: readonly GroupPlan[];
+}
+
+/** What members are tried out with unless the configuration says otherwise. Source: mihomo constant/adapters.go DefaultTestURL, and 300 s. */
+const TEST_URL = "https://www.gstatic.com/generate_204";
+const TEST_INTERVAL_S = 300;
+
+function groupPlan({ name, type, fields }: GroupEntry, members: readonly string[]): GroupPlan {
+  return {
+    name,
+    type,
+    members,
+    url: fields.url ?? TEST_URL,
+    expectedStatus: fields.expectedStatus,
+    intervalS: fields.interval === 0 ? TEST_INTERVAL_S : fields.interval,
+    timeoutMs: fields.timeout === 0 ? 5_000 : fields.timeout,
+    toleranceMs: fields.tolerance,
+    lazy: fields.lazy,
+    strategy: fields.strategy,
+    maxFailedTimes: fields.maxFailedTimes,
+  };
 }
 
 /** Names of Clash's adapters as `exclude-type` writes them, where they differ from the configuration's. Source: mihomo constant/adapters.go. */
@@ -52,7 +75,8 @@ export function gatherMembers(document: ConfigDocument, provided: ProvidedProxie
       at.issues.error(place, `Cannot read the group "${shorten(owner.name)}": ${oneLine(message)}`);
     }
   }
-  return { targets, names: names.add("GLOBAL"), proxies }; // GLOBAL holds every group, so no group may hold it
+  const plans = groups.map((group, index) => groupPlan(group, inputs[index]!.members));
+  return { targets, names: names.add("GLOBAL"), proxies, groups: plans }; // GLOBAL holds every group, so no group may hold it
 }
 
 /** The only mistake of a proxy or group as a whole that is left here: its name is not its own. */

@@ -2,10 +2,13 @@
 import type { AddressSet, DecideConfig } from "../decide/decide_config.ts";
 import type { Decider } from "../decide/decider.ts";
 import type { HostSet } from "../decide/geo.ts";
+import type { GroupPlan } from "../outbound/groups.ts";
+import type { OutboundSettings } from "../outbound/settings.ts";
 import type { GeneralConfig } from "./document.ts";
 import { type IpAddress, prefixContains } from "../base/ip_address.ts";
 import { isLanAddress } from "../decide/geo.ts";
 import type { DnsConfig, NameServer, NameServerPolicy } from "./dns.ts";
+import type { Issue } from "./issue.ts";
 import { addressMatcher, hostMatcher, type NamedLists } from "./matchers.ts";
 import type { ProxyEntry } from "./proxies.ts";
 import type { Located } from "./schema.ts";
@@ -69,9 +72,13 @@ export interface WeirConfig {
   readonly tun: TunConfig;
   readonly divert: DivertConfig;
   readonly general: GeneralConfig;
-  readonly groupCount: number;
-  /** Every proxy with all its keys, for outbounds. Holds secrets. */
+  readonly groups: readonly GroupPlan[];
+  /** Every proxy with all its keys. Holds secrets. */
   readonly proxies: readonly ProxyEntry[];
+  /** Every proxy that weir can carry flows by. Holds secrets. */
+  readonly outbounds: readonly OutboundSettings[];
+  /** Why the others cannot be used: mistakes where flows are carried, nothing where they are only decided. */
+  readonly outboundIssues: readonly Issue[];
   /** The policy script that the configuration names, as a full path. */
   readonly policy: string | undefined;
 }
