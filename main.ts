@@ -8,20 +8,28 @@ import { filterCommand } from "./core/cli/filter.ts";
 import { packetdrillCommand } from "./core/cli/packetdrill.ts";
 import { replayCommand, ReplaySetupError } from "./core/cli/replay.ts";
 import { runCommand as runLive } from "./core/cli/run.ts";
+import { recordCommand } from "./core/cli/record.ts";
 import { simulateCommand } from "./core/cli/simulate.ts";
+import { speederCommand } from "./core/cli/speeder.ts";
 import { typesCommand } from "./core/cli/types.ts";
 import { versionCommand } from "./core/cli/version.ts";
 import { terminalIo } from "./core/cli/terminal_io.ts";
 import { HostConfigFiles } from "./core/host/config_files.ts";
 import type { SocketEnd } from "./core/host/duplex.ts";
+import type { DeviceSettings, LiveDevice, OpenDevice } from "./core/host/live_device.ts";
 import type { MachineFacts } from "./core/host/machine_facts.ts";
 import { PolicyHost } from "./core/host/policy_host.ts";
 import { untilStopped } from "./core/host/stop_signal.ts";
 import { resolveWithSystem } from "./core/host/system_resolver.ts";
+import { findOwnSources as findWindowsSources } from "./ffi/iphlpapi/best_route.ts";
+import { openProcessSource } from "./ffi/iphlpapi/process_source.ts";
+import { openNfqueue } from "./ffi/linux/nfqueue.ts";
 import { findOwnSources } from "./ffi/linux/own_sources.ts";
 import { examineLinux } from "./ffi/linux/examine.ts";
 import { SocketResetter } from "./ffi/linux/reset_socket.ts";
 import { openTun } from "./ffi/linux/tun_setup.ts";
+import { openWintun } from "./ffi/wintun/open.ts";
+import { PcapngWriter } from "./sim/capture/write.ts";
 import { openFilterPackets } from "./sim/filter_packets.ts";
 import { replay } from "./sim/mod.ts";
 import { playScript } from "./sim/packetdrill/play_script.ts";
@@ -35,8 +43,37 @@ const doors = {
 };
 
 /** The devices of this system for `weir run`, by the word after --adapter. */
-const devices = Deno.build.os === "linux" ? { tun: openTun } : {};
+const devices: Readonly<Record<string, OpenDevice>> = Deno.build.os === "linux"
+  ? { tun: openTun, nfqueue: openNfqueue }
+  : Deno.build.os === "windows"
+  ? { wintun: openWintunHere }
+  : {};
+/** Those of them that divert what passes, for `weir speeder`. */
+const divertDevices = Deno.build.os === "linux" ? { nfqueue: openNfqueue } : {};
 let resetter: SocketResetter | undefined;
+
+/** A Wintun adapter by the library beside the executable, with owners of flows by Windows' own tables. */
+function openWintunHere(settings: DeviceSettings): LiveDevice {
+  const programFolder = Deno.execPath().replace(/[\\/][^\\/]*$/, "");
+  const stateFolder = `${Deno.env.get("ProgramData") ?? "C:\\ProgramData"}\\weir`;
+  Deno.mkdirSync(stateFolder, { recursive: true });
+  const processes = openProcessSource(settings.iphlpapi);
+  try {
+    const device = openWintun(`${programFolder}\\wintun.dll`, settings, {
+      journalPath: `${stateFolder}\\${settings.name}.journal`,
+      ...(settings.iphlpapi === undefined ? {} : { iphlpapiPath: settings.iphlpapi }),
+      onWarning: (text) => console.error(`weir: ${text}`),
+    });
+    const close = () => {
+      device.close();
+      processes[Symbol.dispose]();
+    };
+    return { adapter: device.adapter, processes: processes.source, close };
+  } catch (error) {
+    processes[Symbol.dispose]();
+    throw error;
+  }
+}
 
 /** Opens the C library when the first connection has to be reset, not before. */
 function resetSocket(local: SocketEnd, remote: SocketEnd): boolean {
@@ -51,7 +88,7 @@ const runDoors = {
   // Whom a live flow belongs to is not looked up yet: rules that ask for a process do not match.
   findProcess: () => Promise.resolve(undefined),
   devices,
-  findOwnSources,
+  findOwnSources: Deno.build.os === "windows" ? findWindowsSources : findOwnSources,
   resetSocket: Deno.build.os === "linux" ? resetSocket : undefined,
   uint32: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
   untilStopped,
@@ -64,6 +101,12 @@ function examine(): Promise<MachineFacts> {
   );
 }
 
+const recordDoors = {
+  ...runDoors,
+  createWriter: (sink: (bytes: Uint8Array) => void) => new PcapngWriter(sink, { application: "weir record" }),
+  divertDevices: ["nfqueue", "windivert"],
+};
+
 const USAGE = `weir COMMAND
 
   replay CAPTURE…  [--config F] [--policy F] [--processes F] [--mode tun|divert] [--stack netstack|system|mixed]
@@ -71,10 +114,14 @@ const USAGE = `weir COMMAND
                    replays captures through the whole pipeline
   run              [--config F] [--policy F] [--adapter tun] [--device weir0] [--address A/N,…] [--route A/N,…] [--mtu N]
                    live, on Linux: flows from a TUN device end in weir's own TCP/IP stack and go on through the system's sockets
+  speeder          [--adapter nfqueue] [--filter EXPR] [--multiplicity N] [--ceiling RATE] [--adaptive] [--netns NAME]
+                   sends each packet that leaves more than once, against loss on the path
   check            [--config F] [--policy F] [--json]
                    reads everything and reports every mistake with file:line:column
   explain          [--config F] [--policy F] key=value… [--json]
                    decides one made-up flow (host=, destinationPort=, process= …) and shows each rule tried
+  record           --out F.pcapng [--adapter nfqueue|windivert|tun] [--filter EXPR] [--count N] [--seconds N] [--netns NAME]
+                   writes live traffic with its processes into a capture that weir replay reads; diverted packets go on untouched
   filter           EXPR [CAPTURE] [--layer network] [--json]
                    checks and normalises a WinDivert filter; with a capture, counts what it matches
   simulate         [--seed N] [--runs N] [--json]
@@ -100,6 +147,10 @@ async function runCommand(args: readonly string[], io: CommandIo): Promise<numbe
       return await filterCommand(rest, io, openFilterPackets);
     case "run":
       return await runLive(rest, io, runDoors);
+    case "speeder":
+      return await speederCommand(rest, io, { ...runDoors, devices: divertDevices });
+    case "record":
+      return await recordCommand(rest, io, recordDoors);
     case "packetdrill":
       return await packetdrillCommand(rest, io, playScript);
     case "simulate":

@@ -1,6 +1,7 @@
 /**
- * `deno task fuzz [--seed N] [--packets N] [--files N] [--configs N] [--filters N]`: a long run of mutated packets, captures, configurations and
- * filters. Each input must give exactly one outcome, without an exception and within two seconds. What fails is kept in test/seeds/.
+ * `deno task fuzz [--seed N] [--packets N] [--stack N] [--files N] [--configs N] [--filters N]`: a long run of mutated packets, at an engine and at
+ * a stack, captures, configurations and filters. Each input must give exactly one outcome, without an exception and within two seconds. What
+ * fails is kept in test/seeds/.
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { Prng } from "../core/base/prng.ts";
@@ -15,11 +16,16 @@ import {
   replayChecked,
 } from "../test/fuzz/capture_fuzz.ts";
 import { builtConversations, type Conversation, FuzzWorld, runWorld } from "../test/fuzz/packet_fuzz.ts";
+import { fuzzStack } from "../test/fuzz/stack_fuzz.ts";
 import { drawConfig, drawFilter, loadChecked, matchChecked } from "../test/fuzz/text_fuzz.ts";
 import { ROOT } from "./project.ts";
 
 const WORLD_PACKETS = 2_000;
+/** Packets that one stack gets; each seed has its own. */
+const STACK_PACKETS = 1_000_000;
 const INPUT_MS_MAX = 2_000;
+/** Inputs that are many packets, of which each is measured by itself or not at all. */
+const LONG_KINDS: readonly string[] = ["packets", "stack"];
 const CAPTURES = new URL("../shared/corpora/captures/", ROOT);
 
 /** Says which input it was when one never ends: a thread of its own watches a counter. */
@@ -88,7 +94,7 @@ async function run(
     if (outcome !== "") count(tally, outcome);
     const took = performance.now() - start;
     tally.slowest = Math.max(tally.slowest, took);
-    if (took > INPUT_MS_MAX && tally.kind !== "packets") throw new Error(`it took ${Math.round(took)} ms`);
+    if (took > INPUT_MS_MAX && !LONG_KINDS.includes(tally.kind)) throw new Error(`it took ${Math.round(took)} ms`);
   } catch (error) {
     tally.failures++;
     keep(tally.kind, extension, input(), error);
@@ -109,6 +115,38 @@ async function fuzzPackets(seed: Prng, packets: number, conversations: readonly 
     tally.slowest = i === 0 ? world.report.slowest : Math.max(tally.slowest, world.report.slowest);
     for (const [reason, dropped] of Object.entries(world.report.dropped)) count(tally, reason, dropped);
   }
+  return tally;
+}
+
+/** What is allocated now, after a collection where `--v8-flags=--expose-gc` allows one. Units: bytes. */
+function heapBytes(): number {
+  (globalThis as { gc?: () => void }).gc?.();
+  return Deno.memoryUsage().heapUsed;
+}
+
+async function fuzzStacks(seed: Prng, packets: number): Promise<Tally> {
+  const tally = begin("stack");
+  const total = { bytesIn: 0, bytesOut: 0, packetsOut: 0 };
+  const heapBefore = heapBytes();
+  for (let i = 0; tally.inputs < packets; i++) {
+    const number = seed.fork(`stack-${i}`).uint32();
+    const size = Math.min(STACK_PACKETS, packets - tally.inputs);
+    let given = 0;
+    await run(tally, "txt", () => new TextEncoder().encode(`fuzzStack(${number}, ${size})\n`), () => {
+      const report = fuzzStack(number, size, () => {
+        if ((++given & 0xffff) === 0) watchdog.beat();
+      });
+      for (const name of ["bytesIn", "bytesOut", "packetsOut"] as const) total[name] += report[name];
+      for (const [reason, times] of report.outcomes) count(tally, reason, times);
+      return "";
+    });
+    tally.inputs += size;
+    if (i === 0) console.log(`stack: heap ${heapBefore} bytes before, ${heapBytes()} after the first ${size} packets`);
+  }
+  const { bytesIn, bytesOut, packetsOut } = total;
+  console.log(
+    `stack: heap ${heapBytes()} bytes after all; ${bytesIn} bytes in, ${bytesOut} bytes out in ${packetsOut} packets`,
+  );
   return tally;
 }
 
@@ -193,8 +231,8 @@ function print(tally: Tally, ms: number): void {
 }
 
 if (import.meta.main) {
-  const options = parseArgs(Deno.args, { string: ["seed", "packets", "files", "configs", "filters"] });
-  const number = (name: "seed" | "packets" | "files" | "configs" | "filters", otherwise: number): number => {
+  const options = parseArgs(Deno.args, { string: ["seed", "packets", "stack", "files", "configs", "filters"] });
+  const number = (name: "seed" | "packets" | "stack" | "files" | "configs" | "filters", otherwise: number): number => {
     const value = options[name] === undefined ? otherwise : Number(options[name]);
     if (Number.isSafeInteger(value) && value >= 0) return value;
     console.error(`Cannot take --${name} ${options[name]}: expected a whole number`);
@@ -208,6 +246,7 @@ if (import.meta.main) {
   const captures = [...buildCaptures(builtConversations()), ...shared.files];
   const runs: (() => Promise<Tally>)[] = [
     () => fuzzPackets(prng.fork("packets"), number("packets", 1_000_000), conversations),
+    () => fuzzStacks(prng.fork("stack"), number("stack", 1_000_000)),
     () => fuzzFiles(prng.fork("files"), number("files", 10_000), captures),
     () => fuzzTexts("configs", prng.fork("configs"), number("configs", 10_000), drawConfigRun),
     () => fuzzTexts("filters", prng.fork("filters"), number("filters", 10_000), drawFilterRun),

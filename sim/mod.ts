@@ -1,5 +1,5 @@
 /**
- * The simulator's border, for people who test their network policy with `deno test`:
+ * The simulator's border, for people who test a policy or a program with `deno test`. Captures are replayed through a policy:
  *
  * ```ts
  * import { replay } from "./sim/mod.ts";
@@ -7,6 +7,28 @@
  * const result = await replay({ captures: ["test/captures/demo.pcapng"], policy: "scripts/policies/demo.ts" });
  * console.log(result.flows.map((flow) => `${flow.metadata.host} ${flow.chains.join(" < ")}`));
  * ```
+ *
+ * And programs talk to each other in a virtual world, over bad lines, in virtual time, the same way for the same seed:
+ *
+ * ```ts
+ * import { addStackHost, Application, connectHosts, linkHosts, micros, NO_FAULTS, parseIp, QUIET_APP, StreamPattern, World } from "./sim/mod.ts";
+ *
+ * const world = new World(7); // the seed is the world
+ * const [client, server] = ["10.0.0.1", "10.0.0.2"].map((ip) => addStackHost(world, ip, parseIp(ip)!));
+ * const line = { rateBps: 8_000_000, faults: { ...NO_FAULTS, delayUs: 10_000, lossPpm: 20_000 } };
+ * linkHosts(world, client!, server!, { forth: line, back: line });
+ *
+ * const [up, down] = [new StreamPattern(1), new StreamPattern(2)];
+ * const asks = new Application("client", { ...QUIET_APP, sendBytes: 1_000 }, { outgoing: up, incoming: down }, world, world.prng.fork("c"));
+ * const answers = new Application("server", { ...QUIET_APP, sendBytes: 50_000 }, { outgoing: down, incoming: up }, world, world.prng.fork("s"));
+ * server!.stack.onFlow = (pending, now) => server!.host.attach(pending.accept(now)!, answers, false, now);
+ * client!.host.attach(connectHosts(client!, 40_000, server!, 80, world.now)!, asks, true, world.now);
+ *
+ * world.runUntil(micros(60_000_000), () => asks.isOver && answers.isOver); // throws a Violation when something does not hold
+ * console.log(asks.outcome, asks.receivedBytes, `${world.now} µs`);
+ * ```
+ *
+ * `runSeed(seed)` plays a whole world that is drawn from a seed, as `weir simulate` does; `scenarioOf(seed)` shows what it consists of.
  */
 import { CONFIG_BYTES_MAX } from "../core/base/limits.ts";
 import { type ReplayRequest, ReplaySetupError } from "../core/cli/replay.ts";
@@ -23,6 +45,21 @@ import { openCapture } from "./capture/open.ts";
 import { parseProcesses, type ProcessTable } from "./processes.ts";
 import { runReplay } from "./replay/run_replay.ts";
 
+export { parseIp } from "../core/base/ip_address.ts";
+export { micros } from "../core/base/micros.ts";
+export { type FaultOptions, NO_FAULTS } from "../core/adapter/fault_plan.ts";
+export { TcpError } from "../core/stack/tcp/tcp_state.ts";
+export { type AppPlan, QUIET_APP } from "./world/app_plan.ts";
+export { Application, type AppOutcome, type Socket } from "./world/application.ts";
+export { type ChannelOptions, Link, PERFECT_CHANNEL } from "./world/link.ts";
+export type { Scenario } from "./world/scenario.ts";
+export { type RunResult, runSeed, scenarioOf } from "./world/scenario_run.ts";
+export { simulate } from "./world/simulate.ts";
+export { addStackHost, connectHosts, linkHosts, type StackHost } from "./world/stack_host.ts";
+export { StreamPattern } from "./world/stream_pattern.ts";
+export { type InvariantName, Violation } from "./world/violation.ts";
+export { type HostChoices, type LinkChoices, World } from "./world/world.ts";
+export type { SimulateFailure, SimulateRequest, SimulateResult } from "../core/cli/simulate.ts";
 export type { ReplayRequest, ReplayResult };
 export type { ReplayCapture, ReplayCounters, ReplayFlow, ReplayRule } from "../core/cli/replay_result.ts";
 export { ReplaySetupError };
@@ -67,13 +104,17 @@ export async function replay(request: ReplayRequest): Promise<ReplayResult> {
       sniff: sniffOptionsOf(config.sniffer),
       names: namePolicyOf(config.sniffer),
       crypto: createQuicCrypto(),
-      policy: askPolicyOf(policy),
+      policy: askPolicyOf(
+        policy,
+        config.decide.programs,
+        (message) => report({ severity: "warning", file: configured.files.at(-1) ?? "", line: 1, column: 1, message }),
+      ),
       processes,
       mode: request.mode ?? "tun",
       verify: request.verifyChecksums === true ? Verify.All : Verify.None,
       seed: request.seed ?? 1,
       explain: request.explain ?? false,
-      play: request.stack === "netstack",
+      play: request.stack === "mixed" ? "system" : request.stack,
       output: request.output,
       onProgress: request.onProgress,
     });

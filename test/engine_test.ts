@@ -25,6 +25,7 @@ import {
   udpPacket,
 } from "./support/packets.ts";
 import { parseOne } from "./support/slots.ts";
+import { duplicating } from "./support/programs.ts";
 
 const HTTP = "GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n";
 const syn = tcpPacket({ flags: "S", sequence: 100 });
@@ -203,7 +204,7 @@ Deno.test("Engine takes a policy's target, and the rules' where the target will 
     world.decider.script.policyTargets = { office: "proxy" };
     world.feed(udpPacket({ payload: "x" }));
     world.engine.handle({ kind: "processFound", flow: 0, owner: undefined, costUs: 0 }, world.now);
-    const verdict = { via, effects: { duplicate: 2 } };
+    const verdict = { via, effects: { program: duplicating(2) } };
     world.engine.handle({ kind: "policyAnswered", flow: 0, verdict }, world.now);
     assertEquals(world.engine.counters.consumed, consumed);
     assertEquals(world.adapter.sent.length, consumed === 1 ? 0 : 2, "a direct packet leaves twice");

@@ -1,17 +1,18 @@
 /** A verdict is carried out on one packet: forwarded, taken in, refused or dropped. */
 import type { Adapter } from "../adapter/adapter.ts";
 import { type Arena, Direction, NO_SLOT, type Slot } from "../adapter/arena.ts";
-import { DUPLICATE_COUNT_MAX } from "../base/limits.ts";
 import type { Micros } from "../base/micros.ts";
 import type { VerdictAction } from "../decide/verdict.ts";
 import { DropReason } from "../parse/drop_reason.ts";
 import { DESTINATION, type PacketMeta } from "../parse/packet_meta.ts";
 import * as tcp from "../wire/tcp.ts";
 import type { Counters } from "./counters.ts";
+import { directAnswer } from "./made_packet.ts";
+import { NO_PROGRAM, type ProgramRunner } from "./program_runner.ts";
 import { Refuser } from "../stack/refuse.ts";
 
-/** What is done with a flow's packets, as the flow table's `action` column holds it. `Terminate`: they end in our stack. */
-export const Action = { Undecided: 0, Direct: 1, Proxy: 2, Reject: 3, Drop: 4, Terminate: 5 } as const;
+/** What is done with a flow's packets, as the flow table's `action` column holds it. `Terminate`: they end in our stack; `Translate`: in the system's TCP. */
+export const Action = { Undecided: 0, Direct: 1, Proxy: 2, Reject: 3, Drop: 4, Terminate: 5, Translate: 6 } as const;
 /** A value of `Action`. */
 export type Action = (typeof Action)[keyof typeof Action];
 
@@ -32,17 +33,19 @@ export class Actor {
   readonly #arena: Arena;
   readonly #adapter: Adapter;
   readonly #counters: Counters;
+  readonly #programs: ProgramRunner;
   readonly #refuser = new Refuser();
 
-  constructor(arena: Arena, adapter: Adapter, counters: Counters) {
+  constructor(arena: Arena, adapter: Adapter, counters: Counters, programs: ProgramRunner) {
     this.#arena = arena;
     this.#adapter = adapter;
     this.#counters = counters;
+    this.#programs = programs;
   }
 
-  /** Carries a decided flow's verdict out on one of its packets; `copies` is how often a direct packet leaves. */
-  act(action: number, slot: Slot, meta: PacketMeta, fromSource: boolean, copies: number, now: Micros): void {
-    if (action === Action.Direct) this.forward(slot, copies, now);
+  /** Carries a decided flow's verdict out on one of its packets; `program` is what a direct one goes through. */
+  act(action: number, slot: Slot, meta: PacketMeta, fromSource: boolean, program: number, now: Micros): void {
+    if (action === Action.Direct) this.forward(slot, program, fromSource, now);
     else if (action === Action.Proxy) {
       this.#counters.consume();
       this.#arena.release(slot);
@@ -52,13 +55,14 @@ export class Actor {
     } else this.drop(slot, DropReason.RuleDrop);
   }
 
-  /** Sends a packet on as it is. Drops: `DeviceFull`. */
-  forward(slot: Slot, copies: number, now: Micros): void {
-    const sent = this.#adapter.send(this.#arena, slot, now);
-    for (let copy = 1; copy < copies && copy < DUPLICATE_COUNT_MAX && sent; copy++) {
-      if (this.#adapter.send(this.#arena, slot, now)) this.#counters.generate();
+  /** Sends a packet on: as it is, or through a program. `fromSource` tells its direction where the device does not. Drops: `DeviceFull`. */
+  forward(slot: Slot, program: number, fromSource: boolean, now: Micros): void {
+    if (program !== NO_PROGRAM) {
+      const direction = this.#arena.direction[slot]!;
+      const isOutbound = direction === Direction.Unknown ? fromSource : direction === Direction.Outbound;
+      return this.#programs.forward(program, slot, isOutbound, now);
     }
-    if (sent) this.#counters.deliver();
+    if (this.#adapter.send(this.#arena, slot, now)) this.#counters.deliver();
     else this.#counters.drop(DropReason.DeviceFull);
     this.#arena.release(slot);
   }
@@ -73,10 +77,10 @@ export class Actor {
     if (meta.protocol !== tcp.PROTOCOL && isManyReceivers(meta)) return;
     const reply = this.#arena.acquire();
     if (reply === NO_SLOT) return;
-    this.#arena.direction[reply] = Direction.Inbound;
     this.#arena.flow[reply] = this.#arena.flow[slot]!;
-    if (this.#refuser.refuse(this.#arena, meta, reply) && this.#adapter.send(this.#arena, reply, now)) {
-      this.#counters.generate();
+    if (this.#refuser.refuse(this.#arena, meta, reply)) {
+      directAnswer(this.#arena, reply);
+      if (this.#adapter.send(this.#arena, reply, now)) this.#counters.generate();
     }
     this.#arena.release(reply);
   }

@@ -8,7 +8,8 @@ export type Command =
   | { readonly kind: "resolve"; readonly flow: number; readonly host: string }
   | { readonly kind: "findProcess"; readonly flow: number; readonly facts: FlowFacts }
   | { readonly kind: "askPolicy"; readonly flow: number; readonly facts: FlowFacts }
-  | DialCommand;
+  | DialCommand
+  | CancelDialCommand;
 
 /**
  * Carry a flow that our stack terminates: open the way that the verdict names. A TCP flow's SYN waits meanwhile; after "dialed" the engine's
@@ -21,6 +22,12 @@ export interface DialCommand {
   readonly verdict: Verdict;
 }
 
+/** Nobody waits for what "dial" opens any more: its application gave up. There is no answer, and "dial" needs none any more either. */
+export interface CancelDialCommand {
+  readonly kind: "cancelDial";
+  readonly flow: number;
+}
+
 /** Why a flow could not be carried: what its application gets to see. `failed` is anything else, and looks like `refused`. */
 export type DialError = "refused" | "hostUnreachable" | "networkUnreachable" | "timedOut" | "prohibited" | "failed";
 
@@ -31,6 +38,8 @@ export interface ProcessOwner {
   readonly processId: number;
   readonly user: string;
   readonly uid: number | undefined;
+  /** The Windows services that the process runs, separated by commas; absent for other programs. */
+  readonly service?: string;
   /** True for weir itself: its own flows are let through untouched. */
   readonly isSelf?: boolean;
 }

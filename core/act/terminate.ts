@@ -3,12 +3,14 @@
  *
  * ```
  *  decided ──► SYN ──► waits in the stack ──► command "dial" ──► event "dialed"     ──► accept(): SYN-ACK
- *                                                            └─► event "dialFailed" ──► reset or ICMP error
+ *                                                            ├─► event "dialFailed" ──► reset or ICMP error
+ *                                                            └── gave up ──► command "cancelDial"
  *  needs its first bytes ──► SYN ──► accept() at once ──► decided ──► command "dial" ──► …
  * ```
  */
 import type { Adapter } from "../adapter/adapter.ts";
 import type { Arena, Slot } from "../adapter/arena.ts";
+import { TCP_BATCH_ACK_SEGMENTS_MAX } from "../base/limits.ts";
 import type { Micros } from "../base/micros.ts";
 import type { FlowFacts } from "../classify/facts.ts";
 import { type FlowIndex, NO_FLOW } from "../classify/flow_table.ts";
@@ -23,6 +25,7 @@ import type { TcpConnection } from "../stack/tcp/connection.ts";
 import { TcpState } from "../stack/tcp/tcp_state.ts";
 import type { Command, DialError, DialEvent } from "./command.ts";
 import type { Counters } from "./counters.ts";
+import { directAnswer } from "./made_packet.ts";
 
 /** What an engine's stack is made from. What the adapter can do (MTU, offloads) is taken from the adapter unless it is chosen. */
 export interface TerminateOptions {
@@ -47,7 +50,8 @@ interface Terminated {
   isCarried: boolean;
 }
 
-const ICMP_OF: { readonly [error in DialError]: Unreachable | undefined } = {
+/** What an application gets to see when its flow could not be dialed; undefined is a reset. */
+export const ICMP_OF: { readonly [error in DialError]: Unreachable | undefined } = {
   refused: undefined,
   failed: undefined,
   hostUnreachable: Unreachable.Host,
@@ -63,6 +67,7 @@ function createChoices(adapter: Adapter, choices: StackChoices | undefined): Sta
     checksumsComputed: checksumsComputed ?? false,
     segmentationBytesMax: segmentationBytesMax ?? 0,
     ...choices,
+    tcp: { batchAckSegmentsMax: TCP_BATCH_ACK_SEGMENTS_MAX, ...choices?.tcp },
   };
 }
 
@@ -106,6 +111,7 @@ export class Terminator implements PacketSink {
   /** Sends a packet of the stack. */
   send(arena: Arena, slot: Slot, now: Micros): boolean {
     this.#observer.packetEmitted(slot, now);
+    directAnswer(arena, slot);
     const sent = this.#adapter.send(arena, slot, now);
     if (sent) this.#counters.generate();
     return sent;
@@ -156,7 +162,10 @@ export class Terminator implements PacketSink {
     const flow = this.#flows.get(id);
     if (flow === undefined) return;
     this.#flows.delete(id);
-    if (flow.pending !== undefined) flow.pending.ignore();
+    if (flow.pending !== undefined) {
+      flow.pending.ignore();
+      this.#commands.push({ kind: "cancelDial", flow: id });
+    }
     if (flow.connection !== undefined && !flow.isCarried) flow.connection.abort(now);
   }
 
@@ -202,10 +211,12 @@ export class Terminator implements PacketSink {
     this.#dial(pending.tag, flow.facts, flow.verdict);
   }
 
-  /** The application gave up while the far side was being dialed: the host's answer will find nothing to accept. */
+  /** The application gave up while the far side was being dialed: the host need not go on. */
   #cancelFlow(pending: PendingFlow): void {
     const flow = this.#flows.get(pending.tag);
-    if (flow !== undefined && flow.pending === pending) flow.pending = undefined;
+    if (flow === undefined || flow.pending !== pending) return;
+    flow.pending = undefined;
+    this.#commands.push({ kind: "cancelDial", flow: pending.tag });
   }
 
   #dial(id: number, facts: FlowFacts, verdict: Verdict): void {

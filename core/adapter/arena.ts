@@ -1,12 +1,18 @@
 /** The one block of memory that packets live in, from their arrival to their end. */
 import { ARENA_SLOT_COUNT, SLOT_BYTES } from "../base/limits.ts";
 import { invariant } from "../base/invariant.ts";
+import type { RingRegion } from "../base/ring_region.ts";
+import { sumQuickly } from "../wire/checksum.ts";
+import type { PacketMemory } from "./packet_memory.ts";
 
 /** A place in the arena: an index, 0 … slotCount−1. */
 export type Slot = number;
 
 /** No slot: nothing received, or none free. */
 export const NO_SLOT: Slot = -1;
+
+/** The tag of a packet that no device knows: one that was made here, or that was sent on. */
+export const NO_TAG = -1;
 
 /** Which way a packet goes, as far as its device says. */
 export const Direction = { Unknown: 0, Inbound: 1, Outbound: 2 } as const;
@@ -35,6 +41,8 @@ export class Arena {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly slotCount: number;
+  /** Memory for the rings of the connections that these packets belong to; undefined: they bring their own. */
+  readonly rings: RingRegion | undefined;
   /** Captured bytes in the slot. */
   readonly length: Int32Array;
   /** Bytes the packet had on the wire; more than `length` only in captures with a snap length. */
@@ -43,25 +51,40 @@ export class Arena {
   readonly frame: Uint8Array;
   /** What the adapter wants to find again when the packet comes back: an address index, a record number. */
   readonly tag: Int32Array;
+  /** 1 once the packet's bytes are not those that its device gave: a device that sends it back as it was computes its checksums anew. */
+  readonly changed: Uint8Array;
+  /** 1 when the device has checked the TCP or UDP checksum of a received packet, or leaves it unfinished as the packet never left the machine. */
+  readonly vouched: Uint8Array;
   /** TCP payload bytes of each segment when the slot holds several as one packet (segmentation offload, either way); else 0. */
   readonly segmentBytes: Int32Array;
   /** The flow the packet belongs to, −1 while unknown. */
   readonly flow: Int32Array;
   readonly next: Int32Array;
+  /**
+   * Hears of each slot that is given back while its device's tag stands: a packet that was borrowed and not sent on has to end there too. It is
+   * called before the slot is free, and must not acquire or release any.
+   */
+  onRelease: ((slot: Slot, tag: number) => void) | undefined = undefined;
   readonly #free: Int32Array;
   readonly #arrived: Int32Array;
   /** Shape: [free count, arrived head, arrived count]. */
   readonly #state = new Int32Array(3);
 
-  constructor(slotCount: number = ARENA_SLOT_COUNT) {
+  /** Slots in a buffer of their own, or in `memory`, which must have been made for as many and which only one arena at a time may use. */
+  constructor(slotCount: number = ARENA_SLOT_COUNT, memory?: PacketMemory) {
     this.slotCount = slotCount;
-    this.bytes = new Uint8Array(slotCount * SLOT_BYTES);
+    this.bytes = memory?.bytes ?? new Uint8Array(slotCount * SLOT_BYTES);
+    invariant(this.bytes.length >= slotCount * SLOT_BYTES, "an arena's memory holds its slots");
     this.view = new DataView(this.bytes.buffer);
+    this.rings = memory?.rings;
+    if (memory !== undefined) sumQuickly(this.view, memory.sums.sum);
     this.length = new Int32Array(slotCount);
     this.wireLength = new Int32Array(slotCount);
     this.direction = new Uint8Array(slotCount);
     this.frame = new Uint8Array(slotCount);
-    this.tag = new Int32Array(slotCount);
+    this.tag = new Int32Array(slotCount).fill(NO_TAG);
+    this.changed = new Uint8Array(slotCount);
+    this.vouched = new Uint8Array(slotCount);
     this.segmentBytes = new Int32Array(slotCount);
     this.flow = new Int32Array(slotCount).fill(-1);
     this.next = new Int32Array(slotCount).fill(-1);
@@ -100,17 +123,28 @@ export class Arena {
     const slot = this.#free[count - 1]!;
     this.direction[slot] = Direction.Unknown;
     this.frame[slot] = Frame.Ip;
-    this.tag[slot] = -1;
+    this.tag[slot] = NO_TAG;
+    this.changed[slot] = 0;
+    this.vouched[slot] = 0;
     this.segmentBytes[slot] = 0;
     this.flow[slot] = -1;
     this.next[slot] = NO_SLOT;
     return slot;
   }
 
+  /** Ends what the slot's device knows of its packet: what is sent from it then was made here. */
+  disown(slot: Slot): void {
+    const tag = this.tag[slot]!;
+    if (tag === NO_TAG) return;
+    if (this.onRelease !== undefined) this.onRelease(slot, tag);
+    this.tag[slot] = NO_TAG;
+  }
+
   /** Gives a slot back. */
   release(slot: Slot): void {
     const count = this.#state[0]!;
     invariant(count < this.slotCount, "a slot is released once");
+    this.disown(slot);
     this.#free[count] = slot;
     this.#state[0] = count + 1;
   }

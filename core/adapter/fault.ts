@@ -78,6 +78,7 @@ class FaultPath {
     if (this.plan.isCorrupted) {
       this.counts.corrupted++;
       this.plan.corrupt(arena.bytes, arena.at(slot), arena.length[slot]!);
+      arena.vouched[slot] = 0;
     }
     if (this.plan.isReordered) this.counts.reordered++;
     this.held.hold(slot, this.plan.due(now));

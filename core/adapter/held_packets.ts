@@ -13,7 +13,10 @@ export function copyPacket(from: Arena, slot: Slot, to: Arena, into: Slot): void
   to.direction[into] = from.direction[slot]!;
   to.frame[into] = from.frame[slot]!;
   to.tag[into] = from.tag[slot]!;
+  to.changed[into] = from.changed[slot]!;
+  to.changed[into] = from.changed[slot]!;
   to.segmentBytes[into] = from.segmentBytes[slot]!;
+  to.vouched[into] = from.vouched[slot]!;
 }
 
 /** A heap of slots, earliest first; slots that are due together leave as they came. */
@@ -25,8 +28,9 @@ export class HeldPackets {
   #count = 0;
   #arrivals = 0;
 
-  constructor(slotCount: number) {
-    this.arena = new Arena(slotCount);
+  /** `arena` is where the slots come from; without it, one of their own. */
+  constructor(slotCount: number, arena: Arena = new Arena(slotCount)) {
+    this.arena = arena;
     this.#due = new Float64Array(slotCount);
     this.#order = new Float64Array(slotCount);
     this.#heap = new Int32Array(slotCount);
@@ -46,7 +50,23 @@ export class HeldPackets {
   hold(slot: Slot, due: Micros): void {
     this.#due[slot] = due;
     this.#order[slot] = this.#arrivals++;
-    let child = this.#count++;
+    this.#up(slot, this.#count++);
+  }
+
+  /** Makes a packet that waits due earlier. The search is linear: for what happens now and then. */
+  hasten(slot: Slot, due: Micros): void {
+    if (due >= this.#due[slot]!) return;
+    for (let place = 0; place < this.#count; place++) {
+      if (this.#heap[place] !== slot) continue;
+      this.#due[slot] = due;
+      this.#order[slot] = this.#arrivals++;
+      this.#up(slot, place);
+      return;
+    }
+  }
+
+  #up(slot: Slot, place: number): void {
+    let child = place;
     while (child > 0) {
       const parent = (child - 1) >> 1;
       if (!this.#isBefore(slot, this.#heap[parent]!)) break;

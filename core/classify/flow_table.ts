@@ -40,8 +40,8 @@ export class FlowTable {
   readonly lastActive: Float64Array;
   /** What is done with the flow's packets; written by the engine. */
   readonly action: Uint8Array;
-  /** How often each of the flow's direct packets leaves; written by the engine. */
-  readonly copies: Uint8Array;
+  /** The number of the flow's packet program, 0 for none; written by the engine. */
+  readonly program: Int16Array;
   /** Packets that wait for the decision: first, last, count. */
   readonly waitingHead: Int32Array;
   readonly waitingTail: Int32Array;
@@ -71,7 +71,7 @@ export class FlowTable {
     this.download = new Float64Array(capacity);
     this.lastActive = new Float64Array(capacity);
     this.action = new Uint8Array(capacity);
-    this.copies = new Uint8Array(capacity);
+    this.program = new Int16Array(capacity);
     this.waitingHead = new Int32Array(capacity).fill(-1);
     this.waitingTail = new Int32Array(capacity).fill(-1);
     this.waitingCount = new Uint16Array(capacity);
@@ -165,7 +165,7 @@ export class FlowTable {
     this.download[flow] = 0;
     this.lastActive[flow] = now;
     this.action[flow] = 0;
-    this.copies[flow] = 1;
+    this.program[flow] = 0;
     this.waitingHead[flow] = -1;
     this.waitingTail[flow] = -1;
     this.waitingCount[flow] = 0;

@@ -1,17 +1,21 @@
-/** `weir explain`: decides one made-up flow, and shows each rule that was tried. */
+/** `weir explain`: decides one made-up flow and shows each rule that was tried; or shows the filter of a diverting device. */
 import { formatIp, type IpAddress } from "../base/ip_address.ts";
 import { type FlowFacts, Lookup, ruleHost, toMetadata } from "../classify/facts.ts";
+import { deriveDivertFilter } from "../config/divert_filter.ts";
 import type { ConfigFiles } from "../config/files.ts";
 import type { Decider } from "../decide/decider.ts";
 import { Deliberation, Stage } from "../decide/deliberation.ts";
+import { programText } from "../decide/packet_program.ts";
 import type { ExplainStep } from "../decide/verdict.ts";
 import { parseCommandLine, UsageError } from "./arguments.ts";
 import { renderIssue } from "./check.ts";
 import { loadConfigured, type LoadedPolicy, type LoadPolicy } from "./configured.ts";
+import { explainFilterResult, renderExplainFilter } from "./explain_filter.ts";
 import type { ExplainResult } from "./explain_result.ts";
 import { renderExplain } from "./explain_text.ts";
 import { factsFromArguments } from "./flow_arguments.ts";
 import type { CommandIo } from "./io.ts";
+import { type NamedPrograms, programOf } from "./run_policy.ts";
 import { painter } from "./report/paint.ts";
 
 /** What the command needs of the machine. */
@@ -24,11 +28,20 @@ export interface ExplainDoors {
   readonly clock: () => number;
 }
 
+/** What explaining needs: lookups, a clock, and the packet programs that a policy may name. */
+export interface ExplainWorld extends Pick<ExplainDoors, "resolve" | "clock"> {
+  readonly programs?: NamedPrograms | undefined;
+}
+
 /** Runs `weir explain`. */
 export async function explainCommand(args: readonly string[], io: CommandIo, doors: ExplainDoors): Promise<number> {
-  const line = parseCommandLine(args, { flags: ["json"], values: ["config", "policy"] });
-  if (line.positionals.length === 0) {
+  const line = parseCommandLine(args, { flags: ["json", "filter"], values: ["config", "policy"] });
+  const wantsFilter = line.flag("filter");
+  if (line.positionals.length === 0 && !wantsFilter) {
     throw new UsageError("Cannot explain nothing: expected key=value, like host=example.org destinationPort=443");
+  }
+  if (line.positionals.length > 0 && wantsFilter) {
+    throw new UsageError("Cannot explain a flow and the filter at once: expected --filter or key=value");
   }
   const facts = factsFromArguments(line.positionals);
   const paths = { config: line.value("config"), policy: line.value("policy") };
@@ -37,7 +50,15 @@ export async function explainCommand(args: readonly string[], io: CommandIo, doo
     const paint = painter(io.color);
     for (const issue of issues) io.err(`${renderIssue(issue, paint)}\n`);
     if (config === undefined) return 2;
-    const result = await explainFlow(facts, config.decider, policy, doors);
+    if (wantsFilter) {
+      const hasPolicy = policy?.hasOnConnection === true;
+      const result = explainFilterResult(deriveDivertFilter(config, { hasPolicy }));
+      io.out(
+        line.flag("json") ? `${JSON.stringify(result, null, 2)}\n` : renderExplainFilter(result, io.columns, paint),
+      );
+      return 0;
+    }
+    const result = await explainFlow(facts, config.decider, policy, { ...doors, programs: config.decide.programs });
     if (line.flag("json")) io.out(`${JSON.stringify(result, null, 2)}\n`);
     else io.out(renderExplain(result, io.columns, paint));
     return 0;
@@ -51,7 +72,7 @@ export async function explainFlow(
   facts: FlowFacts,
   decider: Decider,
   policy: LoadedPolicy | undefined,
-  doors: Pick<ExplainDoors, "resolve" | "clock">,
+  doors: ExplainWorld,
 ): Promise<ExplainResult> {
   const deliberation = new Deliberation(policy?.hasOnConnection === true);
   const lookups: ExplainStep[] = [];
@@ -63,7 +84,7 @@ export async function explainFlow(
       facts.processLookup = Lookup.Failed;
       lookups.push(step("lookup", "process", "", "unknown", "the lookup failed: no process was given"));
     } else if (stage === Stage.Resolve) lookups.push(await resolveHost(facts, doors));
-    else if (stage === Stage.Policy) asked.push(await askPolicy(facts, policy!, deliberation, decider, doors.clock));
+    else if (stage === Stage.Policy) asked.push(await askPolicy(facts, policy!, deliberation, decider, doors));
     else facts.nameMayCome = false; // a made-up flow has no bytes that could bring a name
   }
   const { verdict } = deliberation;
@@ -77,7 +98,7 @@ export async function explainFlow(
     chains: verdict.chains,
     steps: joinSteps(told, lookups, asked),
   };
-  if (verdict.effects?.duplicate !== undefined) result.duplicate = verdict.effects.duplicate;
+  if (verdict.effects !== undefined) result.program = programText(verdict.effects.program);
   return result;
 }
 
@@ -130,7 +151,7 @@ async function askPolicy(
   policy: LoadedPolicy,
   deliberation: Deliberation,
   decider: Decider,
-  clock: () => number,
+  { clock, programs }: ExplainWorld,
 ): Promise<ExplainStep> {
   const began = clock();
   const answer = await policy.ask(toMetadata(facts));
@@ -143,9 +164,14 @@ async function askPolicy(
     const { file, line, column, message } = answer.issue;
     return told("unknown", `the policy failed, so the rules decide: ${file}:${line}:${column}: ${message}`);
   }
-  const { via, duplicate } = answer;
-  deliberation.answerPolicy(via, duplicate === undefined ? undefined : { duplicate }, facts, decider);
-  const effect = duplicate === undefined ? "" : `; each packet is sent ${duplicate} times`;
+  const { via } = answer;
+  const program = programOf(answer.program, programs);
+  deliberation.answerPolicy(via, program === undefined ? undefined : { program }, facts, decider);
+  const effect = program !== undefined
+    ? `; ${programText(program)}`
+    : answer.program === undefined
+    ? ""
+    : `; there is no packet program ${JSON.stringify(answer.program)} under weir.programs`;
   if (via === undefined) return told("mismatch", `the policy leaves the target to the rules${effect}`);
   const isTaken = deliberation.verdict.rule === "Policy";
   if (isTaken) return told("matched", `the policy says ${via}${effect}`, via);

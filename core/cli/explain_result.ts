@@ -11,7 +11,7 @@ export interface ExplainResult {
   rule: string;
   rulePayload: string;
   chains: readonly string[];
-  /** Copies of each packet that the policy asked for; only when it did. */
-  duplicate?: number;
+  /** What the rule's or the policy's packet program does; only when there is one. */
+  program?: string;
   steps: readonly ExplainStep[];
 }

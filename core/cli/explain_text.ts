@@ -31,10 +31,10 @@ function flowText({ metadata }: ExplainResult): string {
   return `${metadata.network} ${way}${process === "" ? "" : ` of ${process}`}`;
 }
 
-function verdictLine({ verdict, rule, rulePayload, chains, duplicate }: ExplainResult, paint: Paint): string {
+function verdictLine({ verdict, rule, rulePayload, chains, program }: ExplainResult, paint: Paint): string {
   const way = [...chains].reverse().map(visible).join(" → ");
   const by = rule === "" ? "no rule matched" : `by ${ruleText(rule, rulePayload)}`;
-  const effect = duplicate === undefined ? "" : `, each packet sent ${duplicate} times`;
+  const effect = program === undefined ? "" : `; ${visible(program)}`;
   return `${paint(verdict, VERDICT_TINTS[verdict], "bold")} ${way} (${by})${effect}`;
 }
 

@@ -15,7 +15,7 @@ export interface ReplayRequest {
   readonly policy?: string | undefined;
   readonly processes?: string | undefined;
   readonly mode?: "tun" | "divert" | undefined;
-  /** "netstack" plays every proxied TCP flow against weir's own stack as well. */
+  /** "netstack" plays every proxied TCP flow against weir's own stack as well; the others rewrite TCP to the system's stack and back. */
   readonly stack?: "netstack" | "system" | "mixed" | undefined;
   /** Units: 32 bits. */
   readonly seed?: number | undefined;
@@ -53,7 +53,7 @@ const STACKS = ["netstack", "system", "mixed"] as const;
 const SEED_MAX = 0xffff_ffff;
 
 /** A file that is made while or after the replay runs; opened before it starts, so that a mistake costs nothing. */
-class OutputFile {
+export class OutputFile {
   readonly path: string;
   readonly #file: Deno.FsFile;
   /** The first thing that went wrong in writing. */

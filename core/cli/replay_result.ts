@@ -24,7 +24,10 @@ export interface ReplayCounters {
   dropped: Record<string, number>;
 }
 
-/** What came of playing a captured TCP flow against weir's own stack, the captured client on one side, a scripted server on the other. */
+/**
+ * What came of playing a captured TCP flow: against weir's own stack, the captured client on one side, a scripted server on the other; or, with the
+ * stacks `system` and `mixed`, through the rewriting of its packets to a listener and back, each compared with what was captured.
+ */
 export interface ReplayPlay {
   /** All bytes compared and the same; some differed; the capture ended the comparison early; nothing could be played. */
   outcome: "equal" | "different" | "partial" | "unplayed";
@@ -52,8 +55,24 @@ export interface ReplayFlow {
   download: number;
   start: string;
   explain?: ExplainStep[];
-  /** Only of TCP flows with the verdict "proxy", and only when the replay was asked to play them. */
+  /** Only of TCP flows that would end in the stack that the replay was asked to play. */
   play?: ReplayPlay;
+  /** What the flow's packet program does; only of flows with one. */
+  program?: string;
+}
+
+/** A packet program that ran, and what it did. Units: packets. */
+export interface ReplayProgram {
+  /** Its name under `weir.programs`; "" for one that the policy spelled out. */
+  name: string;
+  text: string;
+  packets: number;
+  copies: number;
+  dropped: number;
+  corrupted: number;
+  held: number;
+  reordered: number;
+  overflowed: number;
 }
 
 /** One rule of the main list with the flows it decided. */
@@ -71,4 +90,6 @@ export interface ReplayResult {
   counters: ReplayCounters;
   flows: ReplayFlow[];
   rules: ReplayRule[];
+  /** Only when any ran. */
+  programs?: ReplayProgram[];
 }

@@ -7,8 +7,10 @@ import { Dialer, type OwnSources } from "../host/dial.ts";
 import type { ResetSocket } from "../host/duplex.ts";
 import type { DeviceSettings, LiveDevice, OpenDevice } from "../host/live_device.ts";
 import { LiveEngine, type LiveLookups } from "../host/live_engine.ts";
+import { ProcessLookup } from "../host/process_lookup.ts";
+import { openReflectListeners, openTunListeners, type SystemListener } from "../host/system_listener.ts";
 import { createQuicCrypto } from "../host/quic_crypto.ts";
-import { RunLoop } from "../host/run_loop.ts";
+import { monotonicClock, RunLoop } from "../host/run_loop.ts";
 import { type CommandLine, parseCommandLine, UsageError } from "./arguments.ts";
 import { renderIssue } from "./check.ts";
 import { type Configured, loadConfigured, type LoadedPolicy, type LoadPolicy } from "./configured.ts";
@@ -26,7 +28,8 @@ export interface RunDoors {
   readonly findProcess: LiveLookups["findProcess"];
   /** The kinds of device that this system has, by the word after `--adapter`. */
   readonly devices: Readonly<Record<string, OpenDevice>>;
-  readonly findOwnSources: (routes: readonly IpPrefix[]) => OwnSources;
+  /** `library` is what `--iphlpapi` says. */
+  readonly findOwnSources: (routes: readonly IpPrefix[], library: string | undefined) => OwnSources;
   /** Resets one of our own connections, where the system can. */
   readonly resetSocket?: ResetSocket | undefined;
   /** Secret randomness. Units: 0 … 2³²−1. */
@@ -49,8 +52,17 @@ const OPTIONS = {
     "netns",
     "offload",
     "log",
+    "stack",
+    // Of the Wine lab, and so not in the help: the IP helper to load instead of Windows' own.
+    "iphlpapi",
   ],
 } as const;
+
+const STACKS = ["netstack", "system", "mixed", "lwip"] as const;
+type StackName = (typeof STACKS)[number];
+
+/** Devices that divert the system's own packets, by the word after `--adapter`; all others are networks of their own. */
+const DIVERT_DEVICES = ["windivert", "nfqueue"];
 
 const DEVICE_NAME = "weir0";
 /** Source: RFC 2544 (198.18.0.0/15 is for benchmarks, so that no network has it), RFC 4193. */
@@ -64,13 +76,12 @@ export async function runCommand(args: readonly string[], io: CommandIo, doors: 
   const line = parseCommandLine(args, OPTIONS);
   if (line.positionals.length > 0) throw new UsageError(`Cannot run ${line.positionals[0]}: expected options only`);
   const log = new RunLog(io, line.choice("log", LOG_LEVELS, "info"));
-  const open = openerOf(line, doors);
   const paths = { config: line.value("config"), policy: line.value("policy") };
   const configured = await loadConfigured(paths, doors.files, doors.loadPolicy);
   try {
     tellIssues(configured.issues, io);
     if (configured.config === undefined) return 2;
-    await runLive(line, configured.config, configured.policy, open, doors, log);
+    await runLive(line, configured.config, configured.policy, doors, log);
     return 0;
   } finally {
     await configured.policy?.close();
@@ -81,11 +92,28 @@ function tellIssues(issues: Configured["issues"], io: CommandIo): void {
   issues.forEach((issue: Issue) => io.err(`${renderIssue(issue, painter(io.color))}\n`));
 }
 
-function openerOf(line: CommandLine, doors: RunDoors): OpenDevice {
+/** The word for the device that is wanted: what the command line says, else what the configuration enables. */
+function deviceKind(line: CommandLine, config: WeirConfig, doors: RunDoors): string {
   const kinds = Object.keys(doors.devices);
-  const first = kinds[0];
+  const wantsDivert = config.divert.enable && !config.tun.enable;
+  const first = kinds.find((kind) => DIVERT_DEVICES.includes(kind) === wantsDivert) ?? kinds[0];
   if (first === undefined) throw new UsageError(`Cannot run live: weir has no device for ${Deno.build.os} yet`);
-  return doors.devices[line.choice("adapter", kinds, first)]!;
+  return line.choice("adapter", kinds, first);
+}
+
+/** Whether TCP flows end in the system's own TCP, as asked. */
+function usesSystem(line: CommandLine, config: WeirConfig, isDivert: boolean): boolean {
+  if (isDivert) {
+    if (line.value("stack") !== undefined) {
+      throw new UsageError("Cannot use --stack: packets are diverted; weir.divert.mode says what becomes of them");
+    }
+    return config.divert.mode === "redirect";
+  }
+  const stack: StackName = line.choice("stack", STACKS, config.tun.stack);
+  if (stack === "lwip") {
+    throw new UsageError("Cannot use the stack lwip: this weir has no lwIP library; use netstack, system or mixed");
+  }
+  return stack !== "netstack";
 }
 
 /** A list option: `a,b,c`. */
@@ -123,6 +151,27 @@ function deviceSettings(line: CommandLine, { tun }: WeirConfig): Omit<DeviceSett
     routes: firstNonEmpty(prefixesOf(line, "route"), tun.routeAddress, everything),
     offload: line.choice("offload", ["on", "off"], "on") === "on",
     namespace: line.value("netns"),
+    iphlpapi: line.value("iphlpapi"),
+  };
+}
+
+/** A device that diverts has no address and no routes of its own. What our listeners send is diverted with what the filter names. */
+function divertSettings(
+  line: CommandLine,
+  { divert }: WeirConfig,
+  kind: string,
+  system: SystemListener | undefined,
+): Omit<DeviceSettings, "sources"> {
+  const ports = [system?.listeners.v4?.port, system?.listeners.v6?.port].filter((port) => port !== undefined);
+  const listeners = ports.map((port) => ` or tcp.SrcPort == ${port}`).join("");
+  return {
+    name: line.value("device") ?? kind,
+    addresses: [],
+    mtu: MTU_MAX,
+    routes: [],
+    offload: false,
+    namespace: line.value("netns"),
+    divert: { filter: listeners === "" ? divert.filter : `(${divert.filter})${listeners}`, priority: divert.priority },
   };
 }
 
@@ -133,7 +182,7 @@ function deviceSettings(line: CommandLine, { tun }: WeirConfig): Omit<DeviceSett
 function ownSources(line: CommandLine, doors: RunDoors, routes: readonly IpPrefix[]): OwnSources {
   if (line.value("netns") !== undefined) return { v4: undefined, v6: undefined };
   const given = listOf(line.value("source-address"), "source-address", parseIp, "addresses, separated by commas");
-  const found = doors.findOwnSources(routes);
+  const found = doors.findOwnSources(routes, line.value("iphlpapi"));
   const sources = {
     v4: given.find(({ version }) => version === 4) ?? found.v4,
     v6: given.find(({ version }) => version === 6) ?? found.v6,
@@ -154,37 +203,62 @@ async function runLive(
   line: CommandLine,
   config: WeirConfig,
   policy: LoadedPolicy | undefined,
-  open: OpenDevice,
   doors: RunDoors,
   log: RunLog,
 ): Promise<void> {
-  const wanted = deviceSettings(line, config);
-  const sources = ownSources(line, doors, wanted.routes);
-  const settings = { ...wanted, sources: [sources.v4, sources.v6].filter((source) => source !== undefined) };
-  const device = open(settings);
+  const kind = deviceKind(line, config, doors);
+  const isDivert = DIVERT_DEVICES.includes(kind);
+  const isSystem = usesSystem(line, config, isDivert);
   const stop = new AbortController();
+  // What is diverted has to be chosen with the listeners in mind; a TUN device's listeners need its addresses.
+  let system = isDivert && isSystem && line.value("netns") === undefined ? openReflectListeners(listenHere) : undefined;
+  let device: LiveDevice | undefined;
+  let name = "";
   try {
+    const wanted = isDivert ? divertSettings(line, config, kind, system) : deviceSettings(line, config);
+    const sources = ownSources(line, doors, wanted.routes);
+    const settings = { ...wanted, sources: [sources.v4, sources.v6].filter((source) => source !== undefined) };
+    device = doors.devices[kind]!(settings);
+    name = settings.name;
+    if (isSystem) system ??= openListeners(device, settings);
     const stopped = doors.untilStopped(stop.signal).then((why) => {
       log.say("info", `stopping: ${why}`);
       stop.abort();
     });
-    await carryTraffic(
-      device,
-      config,
-      policy,
-      new Dialer(sources, doors.resetSocket),
-      doors,
-      log,
-      settings,
-      stop.signal,
-    );
+    const dialer = new Dialer(sources, doors.resetSocket);
+    await carryTraffic(device, config, policy, dialer, system, doors, log, settings, stop.signal);
     stop.abort();
     await stopped;
   } finally {
     stop.abort();
-    device.close();
-    log.say("info", `${settings.name} is gone, its routes and rules are undone`);
+    system?.close();
+    device?.close();
+    if (device !== undefined) log.say("info", `${name} is gone, its routes and rules are undone`);
   }
+}
+
+function listenHere(hostname: string): Deno.TcpListener {
+  return Deno.listen({ hostname, port: 0 });
+}
+
+/** Listeners for the system's own TCP, where the device is. Errors: an Error when its addresses have no room for them. */
+function openListeners(device: LiveDevice, settings: DeviceSettings): SystemListener {
+  const listen = (hostname: string) => device.inside?.(() => listenHere(hostname)) ?? listenHere(hostname);
+  const isTun = device.adapter.capabilities.kind === "tun";
+  return isTun ? openTunListeners(settings.addresses, listen) : openReflectListeners(listen);
+}
+
+/** Owners of flows: as the device knows them, else as the system does. */
+function processLookups(
+  { processes }: LiveDevice,
+  doors: RunDoors,
+): Pick<LiveLookups, "findProcess" | "findProcessNow"> {
+  if (processes === undefined) return { findProcess: doors.findProcess };
+  const lookup = new ProcessLookup(processes, monotonicClock);
+  return {
+    findProcess: (facts) => lookup.findProcess(facts),
+    findProcessNow: (facts) => lookup.findProcessNow(facts),
+  };
 }
 
 async function carryTraffic(
@@ -192,20 +266,23 @@ async function carryTraffic(
   config: WeirConfig,
   policy: LoadedPolicy | undefined,
   dialer: Dialer,
+  system: SystemListener | undefined,
   doors: RunDoors,
   log: RunLog,
   settings: DeviceSettings,
   signal: AbortSignal,
 ): Promise<void> {
   const loop = new RunLoop(device.adapter);
+  const askPolicy = askPolicyOf(policy, config.decide.programs, (message) => log.say("warning", message));
   const live = new LiveEngine({
     adapter: device.adapter,
     loop,
     dialer,
-    lookups: { resolve: doors.resolve, findProcess: doors.findProcess, askPolicy: askPolicyOf(policy) },
+    system,
+    lookups: { resolve: doors.resolve, ...processLookups(device, doors), askPolicy },
     decider: config.decider,
     classify: {
-      type: "Tun",
+      type: device.adapter.capabilities.kind === "tun" ? "Tun" : "Redir",
       sniff: sniffOptionsOf(config.sniffer),
       names: namePolicyOf(config.sniffer),
       crypto: createQuicCrypto(),
@@ -215,7 +292,8 @@ async function carryTraffic(
     observer: log,
     onCarried: (facts, end) => log.carried(facts, end),
   });
-  log.say("info", `${settings.name} is up: ${describe(settings)}`);
+  const way = system === undefined ? "" : ", TCP through the system's own";
+  log.say("info", `${settings.name} is up: ${describe(settings)}${way}`);
   try {
     await loop.run(live, signal);
   } finally {
@@ -224,7 +302,8 @@ async function carryTraffic(
   }
 }
 
-function describe({ addresses, mtu, routes, namespace }: DeviceSettings): string {
+function describe({ addresses, mtu, routes, namespace, divert }: DeviceSettings): string {
+  if (divert !== undefined) return `diverts ${divert.filter}, priority ${divert.priority}`;
   const list = (prefixes: readonly IpPrefix[]) =>
     prefixes.map(({ address, bits }) => `${formatIp(address)}/${bits}`).join(", ");
   const where = namespace === undefined ? "" : ` in ${namespace}`;

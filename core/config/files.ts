@@ -23,6 +23,62 @@ export interface ConfigFiles {
   read(path: string, bytesMax: number): Promise<Uint8Array>;
   /** The full path of `path` as seen from the folder of the file `base`. */
   resolve(base: string, path: string): string;
+  /**
+   * Makes the file at `path` what `remote` has, unless the copy there is young enough.
+   * Errors: `ConfigFileError` when there is no copy afterwards. Returns a sentence when an old copy stays because the new one could not be had.
+   */
+  download?(remote: RemoteFile, path: string, bytesMax: number): Promise<string | undefined>;
+}
+
+/** A file that lies elsewhere. */
+export interface RemoteFile {
+  readonly url: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** How old a copy may be. Units: s; 0: one copy will do for ever. */
+  readonly intervalS: number;
+  /** Where the URL is written. */
+  readonly place: Place;
+}
+
+/** Where the copy of a remote file lies when the configuration does not say. */
+export function defaultCopyPath(url: string): string {
+  let hash = 0xcbf29ce484222325n;
+  for (let i = 0; i < url.length; i++) {
+    hash = (hash ^ BigInt(url.charCodeAt(i))) * 0x100000001b3n & 0xffff_ffff_ffff_ffffn;
+  }
+  return `providers/${hash.toString(16).padStart(16, "0")}`;
+}
+
+/** Fetches a remote file to where its copy lies. Errors: reported where the URL is written. False: there is no copy. */
+export async function fetchCopy(
+  files: ConfigFiles,
+  remote: RemoteFile,
+  base: string,
+  wish: FileWish,
+  issues: IssueList,
+): Promise<boolean> {
+  // The folder with the separator at its end, whatever that is here.
+  const folder = files.resolve(base, "x").slice(0, -1);
+  if (!wish.path.startsWith(folder)) {
+    issues.error(
+      wish.place,
+      `Cannot write ${wish.what} to ${shorten(wish.path)}: expected a path below the configuration's folder`,
+    );
+    return false;
+  }
+  if (files.download === undefined) {
+    issues.error(remote.place, `Cannot fetch ${wish.what}: nothing is downloaded here`);
+    return false;
+  }
+  try {
+    const trouble = await files.download(remote, wish.path, wish.bytesMax);
+    if (trouble !== undefined) issues.warning(remote.place, `${wish.what} stays as it was: ${trouble}`);
+    return true;
+  } catch (error) {
+    if (!(error instanceof ConfigFileError)) throw error;
+    issues.error(remote.place, `Cannot fetch ${wish.what}: ${error.message}`);
+    return false;
+  }
 }
 
 /** Who asks for a file: where the path is written, and what it is for. */

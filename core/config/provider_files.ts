@@ -3,7 +3,7 @@ import { CONFIG_BYTES_MAX, PROVIDER_CHARS_MAX } from "../base/limits.ts";
 import type { ProviderSet } from "../decide/decide_config.ts";
 import { parseProvider, parseProviderEntries } from "../decide/provider.ts";
 import type { ConfigDocument } from "./document.ts";
-import { type ConfigFiles, readText } from "./files.ts";
+import { type ConfigFiles, fetchCopy, readText, type RemoteFile } from "./files.ts";
 import type { IssueList, Place } from "./issue.ts";
 import { isExcluded, type ProvidedProxies } from "./members.ts";
 import { filterMatches } from "./name_filter.ts";
@@ -50,6 +50,9 @@ async function readRuleProvider(
   const path = reading.files.resolve(reading.base, lines.path.value);
   const place = placeOf(lines.path.node);
   const wish = { path, place, what: `the rule-provider "${shorten(name)}"`, bytesMax: PROVIDER_CHARS_MAX };
+  if (lines.remote !== undefined && !await fetchCopy(reading.files, lines.remote, reading.base, wish, reading.issues)) {
+    return undefined;
+  }
   const source = await readText(reading.files, wish, reading.issues);
   if (source === undefined) return undefined;
   const { set, issues } = parseProvider(behavior, lines.format, source.text);
@@ -80,7 +83,9 @@ function readInline(
 export async function readProxyProviders(document: ConfigDocument, reading: FileReading): Promise<ProvidedProxies> {
   const provided = new Map<string, readonly ProxyEntry[]>();
   for (const [name, { value }] of document.proxyProviders) {
-    const proxies = value.path === undefined ? value.payload : await readProxyFile(name, value.path, reading);
+    const proxies = value.path === undefined
+      ? value.payload
+      : await readProxyFile(name, value.path, value.remote, reading);
     provided.set(name, adjust(proxies, value));
   }
   return provided;
@@ -89,11 +94,13 @@ export async function readProxyProviders(document: ConfigDocument, reading: File
 async function readProxyFile(
   name: string,
   path: Located<string>,
+  remote: RemoteFile | undefined,
   reading: FileReading,
 ): Promise<readonly ProxyEntry[]> {
   const what = `the proxy-provider "${shorten(name)}"`;
   const full = reading.files.resolve(reading.base, path.value);
   const wish = { path: full, place: placeOf(path.node), what, bytesMax: CONFIG_BYTES_MAX };
+  if (remote !== undefined && !await fetchCopy(reading.files, remote, reading.base, wish, reading.issues)) return [];
   const source = await readText(reading.files, wish, reading.issues);
   const tree = source === undefined ? undefined : readYaml(source, reading.issues);
   if (tree === undefined) return [];

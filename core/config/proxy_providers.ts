@@ -1,7 +1,9 @@
 /** The section `proxy-providers`: lists of proxies that are kept elsewhere. Source: mihomo adapter/provider/parser.go. */
+import { defaultCopyPath, type RemoteFile } from "./files.ts";
 import { healthShape } from "./groups.ts";
 import { nameFilter } from "./name_filter.ts";
 import { proxiesSection, type ProxyEntry } from "./proxies.ts";
+import { httpUrl, remoteOf, requestHeaders } from "./remote.ts";
 import {
   fallbacks,
   field,
@@ -12,7 +14,6 @@ import {
   mapOf,
   oneOf,
   optional,
-  raw,
   type Reader,
   type Reading,
   record,
@@ -33,11 +34,11 @@ const shape = {
   type: required(located(oneOf(["file", "http", "inline"]))),
   path: optional(located(text("the path of a file"))),
   payload: optional(proxiesSection),
-  url: optional(text("a URL")),
+  url: optional(httpUrl),
   interval: field(integer(0, 31_536_000, "seconds"), 0),
   proxy: optional(text("the name of a proxy or group")),
   "size-limit": field(integer(0, 2 ** 40, "bytes"), 0),
-  header: optional(raw),
+  header: field(requestHeaders, []),
   filter: optional(nameFilter),
   "exclude-filter": optional(nameFilter),
   "exclude-type": field(text(), ""),
@@ -61,6 +62,8 @@ export interface ProxyProviderEntry {
   readonly fields: RecordOf<typeof shape>;
   /** The file to read; undefined for an inline list and for a broken entry, which has been reported. */
   readonly path: Located<string> | undefined;
+  /** Where that file comes from, when it is a copy. */
+  readonly remote: RemoteFile | undefined;
   readonly payload: readonly ProxyEntry[];
 }
 
@@ -68,7 +71,14 @@ export interface ProxyProviderEntry {
 const readEntry: Reader<ProxyProviderEntry> = (node, at) => {
   const fields = readFields(node, at) ?? fallbacks(shape);
   const path = fields.type === undefined || node.kind !== "table" ? undefined : pathOf(fields, fields.type, node, at);
-  return { fields, path, payload: fields.type?.value === "inline" ? fields.payload ?? [] : [] };
+  const isRemote = fields.type?.value === "http" && node.kind === "table";
+  const remote = isRemote ? remoteOf(fields, node, at) : undefined;
+  return {
+    fields,
+    path: isRemote && remote === undefined ? undefined : path,
+    remote,
+    payload: fields.type?.value === "inline" ? fields.payload ?? [] : [],
+  };
 };
 
 function pathOf(
@@ -78,12 +88,7 @@ function pathOf(
   at: Reading,
 ): Located<string> | undefined {
   if (type.value === "http") {
-    const instead = 'expected "file" (download the list to "path" yourself) or "inline"';
-    at.issues.error(
-      placeOf(type.node),
-      `Cannot read ${at.name}: proxy-providers of type "http" are not supported yet, ${instead}`,
-    );
-    return undefined;
+    return fields.path ?? { value: defaultCopyPath(fields.url?.value ?? ""), node, name: at.name };
   }
   const needed = type.value === "file" ? "path" : "payload";
   if (!node.entries.has(needed)) {

@@ -1,4 +1,6 @@
 /** The section `rule-providers`: lists of rules that are kept elsewhere. Source: mihomo rules/provider/parse.go. */
+import { defaultCopyPath, type RemoteFile } from "./files.ts";
+import { httpUrl, remoteOf, requestHeaders } from "./remote.ts";
 import {
   field,
   flag,
@@ -9,7 +11,6 @@ import {
   mapOf,
   oneOf,
   optional,
-  raw,
   type Reader,
   type Reading,
   record,
@@ -25,11 +26,11 @@ const shape = {
   format: optional(located(oneOf(["yaml", "text", "mrs"]))),
   path: optional(located(text("the path of a file"))),
   payload: optional(located(list(located(text("one rule"))))),
-  url: optional(text("a URL")),
+  url: optional(httpUrl),
   interval: field(integer(0, 31_536_000, "seconds"), 0),
   proxy: optional(text("the name of a proxy or group")),
   "size-limit": field(integer(0, 2 ** 40, "bytes"), 0),
-  header: optional(raw),
+  header: field(requestHeaders, []),
   lazy: field(flag, true),
 };
 
@@ -40,7 +41,13 @@ export type ProviderBehavior = "domain" | "ipcidr" | "classical";
 
 /** Where a rule-provider's lines come from; `broken` when that cannot be said, which has been reported. */
 export type ProviderLines =
-  | { readonly from: "file"; readonly format: "yaml" | "text"; readonly path: Located<string> }
+  | {
+    readonly from: "file";
+    readonly format: "yaml" | "text";
+    readonly path: Located<string>;
+    /** Where the file comes from, when it is a copy. */
+    readonly remote?: RemoteFile;
+  }
   | { readonly from: "inline"; readonly lines: readonly Located<string>[] }
   | { readonly from: "broken" };
 
@@ -70,11 +77,6 @@ function linesOf(
     at.issues.error(place, `Cannot read ${at.name}${message}`);
     return { from: "broken" };
   };
-  if (type.value === "http") {
-    return fail(
-      ': rule-providers of type "http" are not supported yet, expected "file" (download the list to "path" yourself) or "inline"',
-    );
-  }
   if (type.value === "inline") {
     if (fields.payload !== undefined) return { from: "inline", lines: fields.payload.value };
     return node.entries.has("payload") ? { from: "broken" } : fail(': the key "payload" is missing', placeOf(node));
@@ -82,6 +84,11 @@ function linesOf(
   const format = fields.format?.value ?? "yaml";
   if (format === "mrs") {
     return fail('.format: the format "mrs" is not supported, expected "yaml" or "text"', placeOf(fields.format!.node));
+  }
+  if (type.value === "http") {
+    const remote = remoteOf(fields, node, at);
+    const path = fields.path ?? { value: defaultCopyPath(remote?.url ?? ""), node, name: at.name };
+    return remote === undefined ? { from: "broken" } : { from: "file", format, path, remote };
   }
   if (fields.path !== undefined) return { from: "file", format, path: fields.path };
   return node.entries.has("path") ? { from: "broken" } : fail(': the key "path" is missing', placeOf(node));

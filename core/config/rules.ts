@@ -1,5 +1,5 @@
 /** Rule lines of a configuration: read one by one, then checked against everything they name. */
-import { parseRule, type RuleSyntaxError } from "../decide/parse_rule.ts";
+import { parseRule, PROGRAM, type RuleSyntaxError } from "../decide/parse_rule.ts";
 import type { Rule } from "../decide/rule.ts";
 import type { IssueList, Place } from "./issue.ts";
 import type { Located } from "./schema.ts";
@@ -26,6 +26,8 @@ export interface RuleNames {
   readonly targets: ReadonlySet<string>;
   readonly subRules: ReadonlySet<string>;
   readonly providers: ReadonlySet<string>;
+  /** Packet programs. */
+  readonly programs: ReadonlySet<string>;
 }
 
 /** The lines of a list in a configuration. */
@@ -89,11 +91,28 @@ export function checkRuleNames(rules: readonly PlacedRule[], names: RuleNames, i
     };
     if (type === "SUB-RULE") check(target, "sub-rule", names.subRules, "last");
     else check(target, "proxy or group", names.targets, "last");
+    const { program } = placed.rule;
+    if (program !== undefined && !names.programs.has(program)) {
+      fine = false;
+      reportProgram(placed, program, names.programs, issues);
+    }
     visitConditions(placed.rule, (condition) => {
       if (condition.type === "RULE-SET") check(condition.payload, "rule-provider", names.providers, "first");
     });
     return fine;
   });
+}
+
+function reportProgram(
+  { line }: PlacedRule,
+  name: string,
+  known: ReadonlySet<string>,
+  issues: IssueList,
+): void {
+  const hint = issues.didYouMean(name, [...known]);
+  const expected = `the name of a packet program under weir.programs${hint}`;
+  const at = line.text.lastIndexOf(PROGRAM) + PROGRAM.length;
+  issues.error(line.place(at), `Cannot read ${line.name}: found "${shorten(name)}", expected ${expected}`);
 }
 
 function reportUnknown(

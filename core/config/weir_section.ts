@@ -14,6 +14,7 @@ import {
 } from "./schema.ts";
 import { FilterSyntaxError } from "../filter/syntax_error.ts";
 import { compileFilter } from "../filter/mod.ts";
+import { programsSection } from "./programs.ts";
 import { placeWithin } from "./yaml_tree.ts";
 
 /** A WinDivert filter that compiles. */
@@ -36,6 +37,10 @@ const divertShape = {
   mode: field(oneOf(["netstack", "redirect"]), "netstack"),
   filter: field(divertFilter, "true"),
   priority: field(integer(-30_000, 30_000), 0),
+  /** Traffic between programs of this machine as well. */
+  loopback: field(flag, false),
+  /** Inbound packets of touched flows as well, for packet programs that a policy names. */
+  inbound: field(flag, false),
 };
 
 /** Diverting packets with WinDivert or NFQUEUE as configured. */
@@ -54,6 +59,7 @@ const weirShape = {
   policy: optional(located(text("the path of a policy script"))),
   divert: field(record(divertShape), fallbacks(divertShape)),
   geo: field(record(geoShape), fallbacks(geoShape)),
+  programs: field(programsSection, new Map()),
 };
 
 /** The section as written. */

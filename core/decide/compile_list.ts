@@ -1,6 +1,6 @@
 /** Builds compiled lists and conditions out of rules. */
 import type { IpPrefix } from "../base/ip_address.ts";
-import type { DecideConfig } from "./decide_config.ts";
+import { type DecideConfig, targetOf } from "./decide_config.ts";
 import { APEX, BELOW, DomainSet } from "./domain_set.ts";
 import { DomainTable } from "./domain_table.ts";
 import { AddressSetCondition, AsnCondition, CountryCondition, IpSuffixCondition } from "./match_address.ts";
@@ -121,10 +121,11 @@ export class ListCompiler {
     const targetIds = new Int32Array(rules.length);
     for (let place = 0; place < rules.length; place++) {
       const rule = rules[place]!;
-      let id = rule.type === "SUB-RULE" ? -1 : idOfTarget.get(rule.target);
+      const named = rule.program === undefined ? rule.target : `${rule.target},program=${rule.program}`;
+      let id = rule.type === "SUB-RULE" ? -1 : idOfTarget.get(named);
       if (id === undefined) {
-        id = targets.push(this.#config.targets.find(rule.target)) - 1;
-        idOfTarget.set(rule.target, id);
+        id = targets.push(targetOf(this.#config, rule)) - 1;
+        idOfTarget.set(named, id);
       }
       targetIds[place] = id;
       if (rule.type === "DOMAIN" || rule.type === "DOMAIN-SUFFIX") {

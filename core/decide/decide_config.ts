@@ -2,8 +2,9 @@
 import type { IpAddress } from "../base/ip_address.ts";
 import type { GeoSource, HostSet } from "./geo.ts";
 import type { HostsTable } from "./hosts.ts";
+import type { PacketProgram } from "./packet_program.ts";
 import type { Rule } from "./rule.ts";
-import type { Targets } from "./targets.ts";
+import type { Target, Targets } from "./targets.ts";
 
 /** A set of addresses. */
 export interface AddressSet {
@@ -27,4 +28,13 @@ export interface DecideConfig {
   readonly hosts: HostsTable;
   readonly targets: Targets;
   readonly geo: GeoSource;
+  /** The packet programs that rules and policies may name. */
+  readonly programs?: ReadonlyMap<string, PacketProgram>;
+}
+
+/** The target that a rule names, with the packet program that it names. A program that does not exist is none. */
+export function targetOf(config: Pick<DecideConfig, "targets" | "programs">, rule: Rule): Target | undefined {
+  const target = config.targets.find(rule.target);
+  const program = rule.program === undefined ? undefined : config.programs?.get(rule.program);
+  return target === undefined || program === undefined ? target : { ...target, effects: { program } };
 }

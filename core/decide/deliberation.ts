@@ -9,6 +9,9 @@ export const Stage = { New: 0, Name: 1, Process: 2, Policy: 3, Resolve: 4, Decid
 /** A value of `Stage`. */
 export type Stage = (typeof Stage)[keyof typeof Stage];
 
+/** What stands for a rule where a flow is this program's own. */
+export const OWN_RULE = "Own";
+
 /** The state of one flow's decision. */
 export class Deliberation {
   stage: Stage = Stage.New;
@@ -52,7 +55,7 @@ export class Deliberation {
       case "process":
         return this.#wait(Stage.Process);
       default:
-        this.verdict.effects = this.effects;
+        if (this.effects !== undefined) this.verdict.effects = this.effects;
         return this.#wait(Stage.Decided);
     }
   }
@@ -78,6 +81,26 @@ export class Deliberation {
     this.stage = Stage.Decided;
   }
 
+  /** The flow is this program's own: it goes on untouched, whatever rules and policy would say. */
+  decideOwn(): void {
+    this.decideUntouched(OWN_RULE, "the flow is weir's own: it is let through, and no rule and no policy is asked");
+  }
+
+  /** The flow goes on untouched, whatever was decided before. */
+  decideUntouched(rule: string, why: string): void {
+    const verdict = this.verdict;
+    verdict.action = "direct";
+    verdict.rule = rule;
+    verdict.rulePayload = "";
+    verdict.target = "DIRECT";
+    verdict.chains = ["DIRECT"];
+    verdict.ruleIndex = -1;
+    verdict.effects = undefined;
+    this.policyDone = true;
+    this.steps.push({ kind: "rule", type: rule, payload: "", target: "DIRECT", outcome: "matched", why });
+    this.stage = Stage.Decided;
+  }
+
   #notePolicy(target: string, outcome: ExplainOutcome, why: string): void {
     this.steps.push({ kind: "policy", type: "Policy", payload: "onConnection", target, outcome, why });
   }
@@ -85,7 +108,7 @@ export class Deliberation {
   /** The whole explanation: what the policy said, then the rules' own steps with what their lookups cost. */
   explain(facts: FlowFacts, decider: Decider): ExplainStep[] {
     const policy = this.steps.filter((step) => step.kind === "policy");
-    if (this.verdict.rule === "Policy") return this.steps;
+    if (this.verdict.rule === "Policy" || this.verdict.rule === OWN_RULE) return this.steps;
     const lookups = this.steps.filter((step) => step.kind === "lookup");
     const rules = decider.explain(facts).map((step) => {
       const made = step.kind === "lookup" ? lookups.find((lookup) => lookup.type === step.type) : undefined;

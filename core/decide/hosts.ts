@@ -52,6 +52,11 @@ export class HostsTable {
     this.#trie = trie;
   }
 
+  /** How many names were added, `localhost` included. */
+  get size(): number {
+    return this.#trie.size;
+  }
+
   /** The name that `host` stands for, one step on; undefined when it is no alias. */
   alias(host: string): string | undefined {
     const value = this.#trie.find(host);

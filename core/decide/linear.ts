@@ -2,7 +2,7 @@
 import { RULE_DEPTH_MAX } from "../base/limits.ts";
 import type { FlowFacts } from "../classify/facts.ts";
 import { checkCircles } from "./check.ts";
-import type { DecideConfig } from "./decide_config.ts";
+import { type DecideConfig, targetOf } from "./decide_config.ts";
 import type { Decider } from "./decider.ts";
 import { explainDefault, explainFacts, explainRule, explainTarget } from "./explain.ts";
 import { prepareFacts } from "./hosts.ts";
@@ -12,8 +12,8 @@ import { fillDirect, fillForced, fillVerdict, isUsable } from "./outcome.ts";
 import { apiName, type Rule } from "./rule.ts";
 import type { ExplainStep, Need, RuleInfo, Verdict } from "./verdict.ts";
 
-/** What a list of rules came to: a hit in rule `index` with its target, nothing, or needs. */
-type Found = { readonly index: number; readonly target: string } | { readonly needs: number } | undefined;
+/** What a list of rules came to: a hit in rule `index`, by a rule of it or of a list below it, nothing, or needs. */
+type Found = { readonly index: number; readonly by: Rule } | { readonly needs: number } | undefined;
 
 /** One line of a list as the API shows it. */
 export function ruleInfo(rule: Rule): RuleInfo {
@@ -84,7 +84,7 @@ export class LinearDecider implements Decider {
     else if ("needs" in found) return firstNeed(found.needs);
     else {
       const rule = rules[found.index]!;
-      const target = this.#config.targets.find(found.target)!;
+      const target = targetOf(this.#config, found.by)!;
       fillVerdict(verdict, target, apiName(rule.type), rule.payload, special ? -1 : found.index);
     }
     return "none";
@@ -101,14 +101,14 @@ export class LinearDecider implements Decider {
       const answer = judgeRule(rule, view);
       if (isNeed(answer)) return { needs: answer };
       if (answer === Answer.No) continue;
-      if (rule.type !== "SUB-RULE") return { index, target: rule.target };
+      if (rule.type !== "SUB-RULE") return { index, by: rule };
       const within = subRules.get(rule.target);
       if (within === undefined || depth >= RULE_DEPTH_MAX) continue;
       const found = this.#scan(within, view, depth + 1, false);
       if (found === undefined) continue;
       if ("needs" in found) return found;
-      if (outermost && !isUsable(targets.find(found.target), view.facts)) continue;
-      return { index, target: found.target };
+      if (outermost && !isUsable(targets.find(found.by.target), view.facts)) continue;
+      return { index, by: found.by };
     }
     return undefined;
   }

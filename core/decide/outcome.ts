@@ -19,7 +19,7 @@ export function fillVerdict(verdict: Verdict, target: Target, rule: string, payl
   verdict.target = target.name;
   verdict.chains = target.chain;
   verdict.ruleIndex = ruleIndex;
-  verdict.effects = undefined;
+  verdict.effects = target.effects;
 }
 
 /** Writes the verdict of a flow that no rule decided: DIRECT. */

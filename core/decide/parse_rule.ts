@@ -67,13 +67,29 @@ function joinFields(fields: readonly Field[], from: number): Field {
   return { text: fields.map((field) => field.text).join(","), at: fields[0]?.at ?? from };
 }
 
-function readParams(type: RuleType, fields: readonly Field[]): { params: RuleParams; warning?: RuleSyntaxError } {
+/** What introduces the name of a packet program after a rule's target. mihomo ignores it, where it takes parameters at all. */
+export const PROGRAM = "program=";
+
+/** What stands after a rule's target. */
+interface ReadParams {
+  readonly params: RuleParams;
+  readonly program?: Field;
+  readonly warning?: RuleSyntaxError;
+}
+
+function isProgram(field: Field): boolean {
+  return field.text.startsWith(PROGRAM);
+}
+
+function readParams(type: RuleType, fields: readonly Field[]): ReadParams {
+  let program: Field | undefined;
   let src = false;
   let noResolve = false;
   let warning: RuleSyntaxError | undefined;
   for (const field of fields) {
     if (field.text === "") continue;
-    if (field.text === "src" && WITH_PARAMS.has(type)) src = true;
+    if (isProgram(field)) program = field;
+    else if (field.text === "src" && WITH_PARAMS.has(type)) src = true;
     else if (field.text === "no-resolve" && WITH_PARAMS.has(type)) noResolve = true;
     else if (field.text === "no-resolve" || field.text === "src") {
       warning ??= fieldError(field, `${field.text} means nothing in a ${type} rule`);
@@ -83,7 +99,16 @@ function readParams(type: RuleType, fields: readonly Field[]): { params: RulePar
     }
   }
   const params = { src, noResolve: noResolve || src };
-  return warning === undefined ? { params } : { params, warning };
+  return { params, ...(program === undefined ? {} : { program }), ...(warning === undefined ? {} : { warning }) };
+}
+
+/** Adds the program that a field names. Errors: returned, when it names none. */
+function withProgram(rule: Made, field: Field | undefined): Made {
+  if (field === undefined || "message" in rule) return rule;
+  const program = field.text.slice(PROGRAM.length).trim();
+  if (program === "") return fieldError(field, "missing name of a packet program", "program=NAME");
+  if (rule.type !== "SUB-RULE") return { ...rule, program };
+  return fieldError(field, "a SUB-RULE has no packet program of its own", "program=NAME at the rules of its list");
 }
 
 function usage(type: RuleType, target: boolean): string {
@@ -145,17 +170,26 @@ function parseCondition(text: string, from: number, to: number, depth: number): 
   return buildSimple(type, fields[0]!, "", readParams(type, fields.slice(1)).params);
 }
 
-function parseCommaRule(type: RuleType, text: string, fields: readonly Field[]): RuleResult {
+function parseCommaRule(type: RuleType, text: string, all: readonly Field[]): RuleResult {
+  const last = all.at(-1)!;
+  const program = isProgram(last) ? last : undefined;
+  const fields = program === undefined ? all : all.slice(0, -1);
   const target = fields.at(-1)!;
+  const note = program === undefined
+    ? undefined
+    : fieldError(program, `Clash does not take a program in a ${type} rule; weir does`);
   if (fields.length < 3 || target.text === "") {
     return { error: fieldError(target, `missing target: ${type} takes a payload and a target`, usage(type, true)) };
   }
   if (type === "AND" || type === "OR" || type === "NOT" || type === "SUB-RULE") {
     const before = fields.at(-2)!;
     const payload = fieldOf(text, fields[1]!.at, before.at + before.text.length);
-    return finish(buildLogic(type, text, payload, target.text, 0));
+    return finish(withProgram(buildLogic(type, text, payload, target.text, 0), program), note);
   }
-  return finish(buildSimple(type, joinFields(fields.slice(1, -1), 0), target.text, NO_PARAMS));
+  return finish(
+    withProgram(buildSimple(type, joinFields(fields.slice(1, -1), 0), target.text, NO_PARAMS), program),
+    note,
+  );
 }
 
 /** Reads one rule line. Errors: returned, with the place in `text`. */
@@ -173,9 +207,11 @@ export function parseRule(text: string): RuleResult {
     const place = target ?? { text: text.slice(fields[0]!.at), at: fields[0]!.at };
     return { error: fieldError(place, `missing target in a ${type} rule`, usage(type, true)) };
   }
-  if (type === "MATCH") return { rule: { type, payload: "", target: target.text } };
-  const { params, warning } = readParams(type, fields.slice(3));
-  const rule = buildSimple(type, fields[1]!, target.text, params);
+  if (type === "MATCH") {
+    return finish(withProgram({ type, payload: "", target: target.text }, fields.slice(2).findLast(isProgram)));
+  }
+  const { params, program, warning } = readParams(type, fields.slice(3));
+  const rule = withProgram(buildSimple(type, fields[1]!, target.text, params), program);
   return finish(rule, warning ?? ("message" in rule ? undefined : suspicious(rule, fields[1]!)));
 }
 

@@ -103,6 +103,8 @@ export const SOURCE_TWIN: Readonly<Partial<Record<RuleType, RuleType>>> = {
 export interface RuleBase {
   readonly payload: string;
   readonly target: string;
+  /** The packet program that the rule names, under `weir.programs` of the configuration. Clash knows no such parameter and ignores it. */
+  readonly program?: string;
 }
 
 /** Compares `payload` with the host, as it stands. */

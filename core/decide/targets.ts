@@ -6,7 +6,7 @@
  */
 import { CHAIN_COUNT_MAX, GROUP_DEPTH_MAX } from "../base/limits.ts";
 import { nearestName } from "../base/nearest.ts";
-import type { VerdictAction } from "./verdict.ts";
+import type { PacketEffects, VerdictAction } from "./verdict.ts";
 
 /** One entry of `proxies`. `udp` is the key of that name, undefined when absent. */
 export interface ProxyInput {
@@ -41,6 +41,8 @@ export interface Target {
   /** PASS is somewhere in the chain: rules with this target are passed over. */
   readonly pass: boolean;
   readonly udp: boolean;
+  /** What the rule that names the target wants done to packets. */
+  readonly effects?: PacketEffects;
 }
 
 /** The types of groups. */

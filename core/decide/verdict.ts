@@ -1,11 +1,12 @@
 /** What a decision is, and how it is explained. */
+import type { PacketProgram } from "./packet_program.ts";
 
 /** What becomes of a flow. `pass` never leaves the decider: it means "go on with the next rule". */
 export type VerdictAction = "direct" | "proxy" | "reject" | "drop";
 
-/** What is done to a flow's packets on their way. Units: copies per packet, `duplicate: 2` sends each packet twice. */
+/** What is done to a flow's packets on their way. */
 export interface PacketEffects {
-  readonly duplicate?: number;
+  readonly program: PacketProgram;
 }
 
 /** The outcome of deciding one flow. One record is reused by the caller; the decider fills it in. */

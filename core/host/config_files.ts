@@ -1,6 +1,7 @@
 /** Files of a configuration, read with Deno. */
 import { dirname, resolve } from "node:path";
-import { ConfigFileError, type ConfigFiles } from "../config/files.ts";
+import { ConfigFileError, type ConfigFiles, type RemoteFile } from "../config/files.ts";
+import { downloadCopy } from "./download_copy.ts";
 
 /** The real file system. */
 export class HostConfigFiles implements ConfigFiles {
@@ -17,6 +18,10 @@ export class HostConfigFiles implements ConfigFiles {
 
   resolve(base: string, path: string): string {
     return resolve(dirname(base), path);
+  }
+
+  async download(remote: RemoteFile, path: string, bytesMax: number): Promise<string | undefined> {
+    return await downloadCopy(remote, path, bytesMax);
   }
 }
 

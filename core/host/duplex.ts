@@ -2,6 +2,8 @@
 
 /** Half of it may be closed while the other half goes on. */
 export interface Duplex {
+  /** Resolves when `read` has something to say, be it an end or an error; absent: nobody knows before. It needs no buffer meanwhile. */
+  whenReadable?(): Promise<void>;
   /** Reads at least one byte; null when the other side has closed its half. Errors: rejects when the stream is broken. */
   read(into: Uint8Array): Promise<number | null>;
   /** Writes at least one byte and says how many. Errors: rejects when the stream is broken. */

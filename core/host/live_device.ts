@@ -33,6 +33,8 @@ export interface DeviceSettings {
   readonly isDnsStrict?: boolean;
   /** Undefined for a device that is a network of its own. */
   readonly divert?: DivertSettings | undefined;
+  /** On Windows, the IP helper to load instead of the system's; the Wine lab has one of its own. */
+  readonly iphlpapi?: string | undefined;
 }
 
 /** An open device. `close` undoes everything that opening it did. */
@@ -40,6 +42,8 @@ export interface LiveDevice {
   readonly adapter: Adapter;
   /** Whom local flows belong to, where the device knows earlier or better than the system's tables. */
   readonly processes?: ProcessSource;
+  /** Runs `work` where the device is: sockets that it opens stay there. `work` must not wait. Absent: the device is where this thread is. */
+  inside?<T>(work: () => T): T;
   close(): void;
 }
 

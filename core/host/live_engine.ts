@@ -1,22 +1,28 @@
 /** The engine on a live device: its commands become sockets, lookups and questions, their answers become its events. */
 import type { Command, DialCommand, DialError, Event, PolicyVerdict, ProcessOwner } from "../act/command.ts";
 import type { Adapter } from "../adapter/adapter.ts";
+import { Arena } from "../adapter/arena.ts";
+import { createPacketMemory } from "../adapter/packet_memory.ts";
 import { formatIp, type IpAddress } from "../base/ip_address.ts";
-import { RUN_PACKETS_PER_POLL_MAX } from "../base/limits.ts";
+import { ARENA_SLOT_COUNT, RUN_PACKETS_PER_POLL_MAX } from "../base/limits.ts";
 import { type Micros, micros } from "../base/micros.ts";
 import type { FlowFacts } from "../classify/facts.ts";
 import { Engine, type EngineOptions } from "../engine.ts";
 import { Verify } from "../parse/parse.ts";
 import type { Stack } from "../stack/stack.ts";
-import type { Dialer, DialResult } from "./dial.ts";
+import { DenoDuplex, type Dialer, type DialResult } from "./dial.ts";
+import type { Duplex } from "./duplex.ts";
 import type { LoopBody } from "./run_loop.ts";
 import { type FlowEnd, StackHost } from "./stack_host.ts";
+import type { SystemListener } from "./system_listener.ts";
 import type { StackLoop } from "./tcp_conn.ts";
 
 /** The lookups that the machine offers. None of them rejects, but `resolve`. */
 export interface LiveLookups {
   resolve(host: string): Promise<IpAddress[]>;
   findProcess(facts: FlowFacts): Promise<ProcessOwner | undefined>;
+  /** The same where it can be said at once. */
+  findProcessNow?(facts: FlowFacts): ProcessOwner | undefined;
   /** Undefined when no policy wants to be asked. */
   readonly askPolicy: ((facts: FlowFacts) => Promise<PolicyVerdict | undefined>) | undefined;
 }
@@ -27,6 +33,8 @@ export interface LiveOptions extends Pick<EngineOptions, "decider" | "classify" 
   readonly loop: StackLoop;
   readonly dialer: Dialer;
   readonly lookups: LiveLookups;
+  /** With it, TCP flows end in the system's own TCP: its listeners accept them. */
+  readonly system?: SystemListener | undefined;
   /** Secret randomness. Units: 0 … 2³²−1. */
   readonly uint32: () => number;
   /** Hears how each TCP flow that was carried ended, or why it was not. */
@@ -38,14 +46,17 @@ export class LiveEngine implements LoopBody {
   readonly engine: Engine;
   readonly host: StackHost;
   readonly #options: LiveOptions;
+  /** Dials under way, by their flows' ids. */
+  readonly #dialing = new Map<number, AbortController>();
   /** Datagram flows that go to the host, by their ids. */
   readonly #datagramFlows = new Set<number>();
 
   constructor(options: LiveOptions) {
-    const { adapter, decider, classify, observer, lookups } = options;
+    const { adapter, decider, classify, observer, lookups, system } = options;
     this.#options = options;
     this.engine = new Engine({
       adapter,
+      arena: new Arena(ARENA_SLOT_COUNT, createPacketMemory(ARENA_SLOT_COUNT)),
       decider,
       classify,
       verify: adapter.capabilities.checksumsVouched ? Verify.None : Verify.All,
@@ -59,8 +70,15 @@ export class LiveEngine implements LoopBody {
         },
       },
       stack: { env: { uint32: options.uint32 } },
+      translate: system === undefined ? undefined : { listeners: system.listeners, secret: options.uint32() },
+      // A TUN device never sees our own sockets: they are bound past it.
+      looksUpOwn: adapter.capabilities.kind === "divert",
     });
     this.host = new StackHost(this.stack, options.dialer, options.loop);
+    system?.start({
+      flowOf: (...ends) => this.engine.translator!.flowOfAccepted(...ends),
+      isOpen: (flow) => this.engine.translator!.isOpen(flow),
+    });
   }
 
   /** The stack that flows end in. */
@@ -83,6 +101,7 @@ export class LiveEngine implements LoopBody {
   /** Ends every flow. */
   close(): void {
     this.host.close();
+    this.#options.system?.close();
     this.engine.endFlows();
   }
 
@@ -103,8 +122,9 @@ export class LiveEngine implements LoopBody {
         );
         break;
       case "findProcess":
-        lookups.findProcess(command.facts).then((owner) =>
-          this.#answer({ kind: "processFound", flow, owner, costUs: costUs() })
+        this.#findProcess(
+          command.facts,
+          (owner) => this.#answer({ kind: "processFound", flow, owner, costUs: costUs() }),
         );
         break;
       case "askPolicy":
@@ -112,19 +132,52 @@ export class LiveEngine implements LoopBody {
         break;
       case "dial":
         this.#dial(command);
+        break;
+      case "cancelDial":
+        this.#dialing.get(flow)?.abort();
     }
   }
 
+  #findProcess(facts: FlowFacts, found: (owner: ProcessOwner | undefined) => void): void {
+    const { lookups } = this.#options;
+    const owner = lookups.findProcessNow?.(facts);
+    if (owner !== undefined) found(owner);
+    else lookups.findProcess(facts).then(found);
+  }
+
   #dial({ flow, facts, verdict }: DialCommand): void {
+    const { system } = this.#options;
     if (facts.network === "udp") return this.#carryDatagrams(flow, facts, verdict.action);
+    const giveUp = new AbortController();
+    this.#dialing.set(flow, giveUp);
+    const isOver = () => {
+      if (this.#dialing.get(flow) === giveUp) this.#dialing.delete(flow);
+      return giveUp.signal.aborted;
+    };
     this.host.carry({
-      dial: () => this.#open(facts, verdict),
+      dial: () => this.#open(facts, verdict, giveUp.signal),
       accept: () => {
+        // The flow may be dialed anew by now: an answer to what was cancelled would be taken for that.
+        if (isOver()) return undefined;
         this.#answer({ kind: "dialed", flow });
-        return this.engine.connectionOf(flow);
+        if (system === undefined || !this.engine.translator!.has(flow)) return this.engine.connectionOf(flow);
+        return this.#accepted(system, flow);
       },
-      fail: (error) => this.#answer({ kind: "dialFailed", flow, error }),
+      fail: (error) => {
+        if (!isOver()) this.#answer({ kind: "dialFailed", flow, error });
+      },
     }).then((end) => this.#options.onCarried(facts, end));
+  }
+
+  /** What the system accepted for a flow; it is broken off through the packets, which every system lets us do. */
+  async #accepted(system: SystemListener, flow: number): Promise<Duplex | undefined> {
+    const conn = await system.accepted(flow);
+    if (conn === undefined) return undefined;
+    return new DenoDuplex(conn, () => {
+      this.engine.translator!.abort(flow, this.#options.loop.now());
+      this.#options.loop.touched();
+      return true;
+    });
   }
 
   /** Datagrams are carried, or refused from the next one on. */
@@ -137,7 +190,7 @@ export class LiveEngine implements LoopBody {
     return facts.sourceIp !== undefined && this.#options.dialer.isOwn(facts.sourceIp);
   }
 
-  async #open(facts: FlowFacts, verdict: DialCommand["verdict"]): Promise<DialResult> {
+  async #open(facts: FlowFacts, verdict: DialCommand["verdict"], giveUp: AbortSignal): Promise<DialResult> {
     const failed = (failure: DialError, message: string): DialResult => ({ failure, message });
     if (this.#isLoop(facts)) {
       return failed(
@@ -153,6 +206,6 @@ export class LiveEngine implements LoopBody {
       address = found[0];
     }
     if (address === undefined) return failed("hostUnreachable", `${facts.host} has no address`);
-    return await this.#options.dialer.dial(address, facts.destinationPort);
+    return await this.#options.dialer.dial(address, facts.destinationPort, giveUp);
   }
 }

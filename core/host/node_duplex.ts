@@ -25,6 +25,12 @@ export class NodeDuplex implements Duplex {
     socket.on("drain", () => this.#wake());
   }
 
+  async whenReadable(): Promise<void> {
+    while (this.#chunks.length === 0 && this.#error === undefined && !this.#isEnded) {
+      await new Promise<void>((resolve) => this.#wakeReader = resolve);
+    }
+  }
+
   async read(into: Uint8Array): Promise<number | null> {
     while (this.#chunks.length === 0) {
       if (this.#error !== undefined) throw this.#error;

@@ -17,16 +17,23 @@ import {
   POLICY_MISSES_MAX,
   POLICY_TEXT_LENGTH_MAX,
 } from "../base/limits.ts";
+import type { PacketProgram } from "../decide/packet_program.ts";
 import { readAnswer } from "../policy/answer.ts";
 import type { FromWorker, SentError } from "../policy/bundle.ts";
 import type { PolicyFiles, PolicyIssue, PolicyPlace } from "./policy_files.ts";
 import { type CheckedMessage, isFromWorker } from "./policy_messages.ts";
+import { PolicyPrograms } from "./policy_programs.ts";
 import { PolicyThread } from "./policy_thread.ts";
 
 /** What a policy says about one flow. */
 export type PolicyAnswer =
   | { readonly kind: "rules" }
-  | { readonly kind: "verdict"; readonly via: string | undefined; readonly duplicate: number | undefined }
+  | {
+    readonly kind: "verdict";
+    readonly via: string | undefined;
+    /** A name of the configuration, or a program that the script spelled out. */
+    readonly program: string | PacketProgram | undefined;
+  }
   | { readonly kind: "failed"; readonly issue: PolicyIssue };
 
 /** A line that the script logged. */
@@ -81,6 +88,7 @@ export class PolicyRunner {
   ruleLines: readonly PolicyRuleLine[] = [];
   hasOnConnection = false;
   readonly #options: RunnerOptions;
+  readonly #programs = new PolicyPrograms();
   readonly #calls = new Map<number, Call>();
   #state: State = "loading";
   #thread: PolicyThread | undefined;
@@ -350,10 +358,15 @@ export class PolicyRunner {
       return;
     }
     if (++this.#goodAnswers % POLICY_FORGIVING_ANSWERS === 0 && this.#misses > 0) this.#misses--;
-    const answer = data.kind === "answer" ? readAnswer({ via: data.via, duplicate: data.duplicate }) : data.message;
+    const answer = data.kind === "answer" ? readAnswer({ via: data.via, program: data.program }) : data.message;
     if (typeof answer === "string") return this.#settle(data.id, this.#failure(`its answer makes no sense: ${answer}`));
-    const { via, duplicate } = answer;
-    this.#settle(data.id, via === undefined && duplicate === undefined ? RULES : { kind: "verdict", via, duplicate });
+    const { via, program: given } = answer;
+    if (via === undefined && given === undefined) return this.#settle(data.id, RULES);
+    const program = given === undefined || typeof given === "string" ? given : this.#programs.find(given);
+    if (program === undefined || typeof program === "string" || "steps" in program) {
+      return this.#settle(data.id, { kind: "verdict", via, program });
+    }
+    this.#settle(data.id, this.#failure(`its answer makes no sense: ${program.message}`));
   }
 
   #thrown(what: string, { message, stack }: SentError, member: "onConnection" | "rules"): PolicyIssue {

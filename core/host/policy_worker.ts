@@ -259,7 +259,7 @@ function answer(id: number, value: unknown): void {
   try {
     const read = runtime.readAnswer(value);
     if (typeof read === "string") send({ kind: "nonsense", id, message: read });
-    else send({ kind: "answer", id, via: read.via, duplicate: read.duplicate });
+    else send({ kind: "answer", id, via: read.via, program: read.program });
   } catch (error) {
     send({ kind: "threw", id, error: sent(error) });
   }

@@ -9,6 +9,8 @@ export interface LocalSocket {
   readonly localPort: number;
   readonly remoteIp: IpAddress;
   readonly remotePort: number;
+  /** True when the far side opened the flow, so that a listening socket may be its owner. */
+  readonly isAccepting?: boolean;
 }
 
 /** One source of owners. Its calls return at once. */
@@ -17,4 +19,6 @@ export interface ProcessSource {
   findOwner(socket: LocalSocket): number | undefined;
   /** What is known of a process; undefined when it is gone. */
   describe(processId: number): ProcessOwner | undefined;
+  /** True when an address is one of this machine's. A source without it is asked about every flow. */
+  isLocal?(ip: IpAddress): boolean;
 }

@@ -1,7 +1,9 @@
 /** Bytes from one stream to another and back, with backpressure: what is not written yet stops the reading. */
+import { BufferPool } from "../base/byte_ring.ts";
 import {
   RELAY_BUFFER_BYTES_MAX,
   RELAY_BUFFER_BYTES_MIN,
+  RELAY_BUFFERS_KEPT_BYTES_MAX,
   RELAY_HALF_CLOSED_IDLE_US,
   TCP_IDLE_US,
 } from "../base/limits.ts";
@@ -10,6 +12,15 @@ import type { Duplex } from "./duplex.ts";
 
 /** How a relay ended: both sides closed in peace, a side broke, or nothing was said for too long. */
 export type RelayEnd = "closed" | "broken" | "idle";
+
+/** Buffers of all relays; one that waits for bytes of our own stack holds none. */
+const BUFFERS = new BufferPool(RELAY_BUFFERS_KEPT_BYTES_MAX);
+
+/** A read that fills its buffer wants a larger one; after small ones a connection falls silent with a small one. */
+function nextBytes(bytes: number, read: number): number {
+  if (read === bytes) return Math.min(2 * bytes, RELAY_BUFFER_BYTES_MAX);
+  return read * 8 < bytes ? Math.max(bytes / 2, RELAY_BUFFER_BYTES_MIN) : bytes;
+}
 
 /** One relay. `near` is the application's side, `far` the server's. */
 export class Relay {
@@ -60,15 +71,25 @@ export class Relay {
     this.#far.abort();
   }
 
+  async #handOn(buffer: Uint8Array, read: number, to: Duplex, isUpload: boolean): Promise<void> {
+    for (let at = 0; at < read;) at += await to.write(buffer.subarray(at, read));
+    if (isUpload) this.upload += read;
+    else this.download += read;
+    this.#lastActive = this.#clock();
+  }
+
   async #carry(from: Duplex, to: Duplex, isUpload: boolean): Promise<void> {
     try {
-      let buffer = new Uint8Array(RELAY_BUFFER_BYTES_MIN);
-      for (let read = await from.read(buffer); read !== null; read = await from.read(buffer)) {
-        for (let at = 0; at < read;) at += await to.write(buffer.subarray(at, read));
-        if (isUpload) this.upload += read;
-        else this.download += read;
-        this.#lastActive = this.#clock();
-        if (read === buffer.length && read < RELAY_BUFFER_BYTES_MAX) buffer = new Uint8Array(read * 2);
+      let bytes = RELAY_BUFFER_BYTES_MIN;
+      for (;;) {
+        if (from.whenReadable !== undefined) await from.whenReadable();
+        const buffer = BUFFERS.take(bytes);
+        const read = await from.read(buffer);
+        if (read !== null) await this.#handOn(buffer, read, to, isUpload);
+        // Where something failed, somebody may still hold the buffer: then it is not lent again.
+        BUFFERS.give(buffer);
+        if (read === null) break;
+        bytes = nextBytes(bytes, read);
       }
       this.#closedHalves++;
       await to.closeWrite();

@@ -11,6 +11,7 @@ import { TcpEvent } from "../stack/tcp/tcp_state.ts";
 import type { UdpEndpoint } from "../stack/udp_endpoint.ts";
 import type { DialError } from "../act/command.ts";
 import type { Dialer, DialResult } from "./dial.ts";
+import type { Duplex } from "./duplex.ts";
 import { Relay, type RelayEnd } from "./relay.ts";
 import { type StackLoop, TcpConn } from "./tcp_conn.ts";
 import { UdpRelay } from "./udp_relay.ts";
@@ -28,8 +29,8 @@ export interface FlowEnd {
 /** A flow that waits for its far side: what is done once that is there, or is not. */
 export interface WaitingFlow {
   dial(): Promise<DialResult>;
-  /** Answers the application; undefined when it has given up. */
-  accept(): TcpConnection | undefined;
+  /** Answers the application; undefined when it has given up. A promise where the system's own TCP answers. */
+  accept(): TcpConnection | undefined | Promise<Duplex | undefined>;
   fail(error: DialError): void;
 }
 
@@ -120,13 +121,14 @@ export class StackHost {
       this.#loop.touched();
       return ended(result.failure, result.message);
     }
-    const connection = flow.accept();
+    const accepted = flow.accept();
     this.#loop.touched();
-    if (connection === undefined) {
+    const near = accepted instanceof Promise ? await accepted : accepted && this.conn(accepted);
+    if (near === undefined) {
       result.stream.abort();
       return ended("cancelled", "the application gave up");
     }
-    const relay = new Relay(this.conn(connection), result.stream, () => this.#loop.now());
+    const relay = new Relay(near, result.stream, () => this.#loop.now());
     this.#relays.add(relay);
     if (this.#nextSweep === NEVER) this.#nextSweep = addMicros(this.#loop.now(), RELAY_SWEEP_US);
     const end = await relay.run();

@@ -76,6 +76,14 @@ export class TcpConn implements Duplex, Deno.Conn<Deno.NetAddr> {
     this.#throwIfFailed();
   }
 
+  async whenReadable(): Promise<void> {
+    const { connection } = this;
+    while (
+      !this.#isClosed && connection.readableBytes === 0 && connection.error === TcpError.None &&
+      !connection.isPeerClosed && connection.state !== TcpState.Closed
+    ) await this.#change();
+  }
+
   async read(into: Uint8Array): Promise<number | null> {
     if (into.length === 0) return 0;
     while (true) {

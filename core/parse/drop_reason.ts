@@ -54,6 +54,12 @@ export const DropReason = {
   PortUnreachable: 35,
   /** An ICMP message about nothing known here, or of a type that asks for nothing. */
   IcmpUnrelated: 36,
+  /** A packet program says so. */
+  ProgramDrop: 37,
+  /** A packet program's throttle has a full queue, or too many packets are held back. */
+  ProgramOverflow: 38,
+  /** A packet program damaged it where the receiver is our own stack, which throws such packets away. */
+  ProgramCorrupt: 39,
 } as const;
 /** A value of `DropReason`. */
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];

@@ -22,8 +22,8 @@ import {
   SOURCE,
 } from "./packet_meta.ts";
 
-/** Which checksums are verified: none, because hardware computes them, or all. */
-export const Verify = { None: 0, All: 1 } as const;
+/** Which checksums are verified: none, because hardware computes them; all but those that the device vouches for; IPv4's own. */
+export const Verify = { None: 0, All: 1, Header: 2 } as const;
 /** A value of `Verify`. */
 export type Verify = (typeof Verify)[keyof typeof Verify];
 
@@ -31,7 +31,8 @@ export type Verify = (typeof Verify)[keyof typeof Verify];
 export function parse(arena: Arena, slot: Slot, verify: Verify, meta: PacketMeta): DropReason {
   const frame = arena.frame[slot]!;
   if (frame !== Frame.Ip) return frame === Frame.NotIp ? DropReason.NotIp : DropReason.LinkTruncated;
-  return parsePacket(arena.view, arena.at(slot), arena.length[slot]!, arena.wireLength[slot]!, verify, meta);
+  const checks = verify === Verify.All && arena.vouched[slot] === 1 ? Verify.Header : verify;
+  return parsePacket(arena.view, arena.at(slot), arena.length[slot]!, arena.wireLength[slot]!, checks, meta);
 }
 
 /** Reads the IP packet of `captured` bytes at `at`, which had `wire` bytes before a snap length cut it. */
@@ -68,7 +69,7 @@ function parseIpv4(
   const total = ipv4.totalLength(view, at);
   if (total < headerLength || total > wire) return DropReason.Ipv4BadLength;
   if (headerLength > captured) return DropReason.Ipv4Truncated;
-  if (verify === Verify.All && checksum(view, at, headerLength) !== 0) return DropReason.Ipv4BadChecksum;
+  if (verify !== Verify.None && checksum(view, at, headerLength) !== 0) return DropReason.Ipv4BadChecksum;
   const words = meta.words;
   words[SOURCE] = 0;
   words[SOURCE + 1] = 0;
@@ -166,7 +167,7 @@ function parseTransport(view: DataView, capturedEnd: number, verify: Verify, met
     meta.payloadLength = end - meta.transportAt;
     meta.sourcePort = 0;
     meta.destinationPort = 0;
-    if (protocol !== ipv6.MOBILITY || verify === Verify.None || end < wireEnd) return DropReason.None;
+    if (protocol !== ipv6.MOBILITY || verify !== Verify.All || end < wireEnd) return DropReason.None;
     return verifyTransport(view, meta);
   }
   if (reason !== DropReason.None) return meta.fragment === Fragment.First ? DropReason.FragmentMalformed : reason;

@@ -1,16 +1,12 @@
 /** Reads what a script's functions returned. It runs inside the script's worker, and once more outside on what came out. */
-import {
-  POLICY_DUPLICATE_MAX,
-  POLICY_RULE_LENGTH_MAX,
-  POLICY_RULES_MAX,
-  POLICY_TARGET_LENGTH_MAX,
-} from "../base/limits.ts";
+import { POLICY_RULE_LENGTH_MAX, POLICY_RULES_MAX, POLICY_TARGET_LENGTH_MAX } from "../base/limits.ts";
+import { pathText, type PlainStep, plainSteps, readSteps, STEP_KEYS } from "../decide/program_steps.ts";
 import { MadeCondition, MadeRule } from "./rule_builder.ts";
 
-/** An answer that makes sense. `via` undefined lets the rules choose the target. */
+/** An answer that makes sense. `via` undefined lets the rules choose the target; `program` is a name, or its steps. */
 export interface ReadAnswer {
   readonly via: string | undefined;
-  readonly duplicate: number | undefined;
+  readonly program: string | readonly PlainStep[] | undefined;
 }
 
 const NO_NAME = /[\u0000-\u001f\u007f\u2028\u2029,]/;
@@ -35,29 +31,49 @@ function badVia(via: unknown): string | undefined {
   return undefined;
 }
 
-function badDuplicate(duplicate: unknown): string | undefined {
-  if (Number.isInteger(duplicate) && (duplicate as number) >= 1 && (duplicate as number) <= POLICY_DUPLICATE_MAX) {
-    return undefined;
+/** Reads a program's name or its steps. Errors: one sentence. `key` is what the answer calls it; "" for steps in the answer itself. */
+function readProgram(value: unknown, key: string): { readonly program: ReadAnswer["program"] } | string {
+  if (typeof value === "string") {
+    const name = value.trim();
+    if (name !== "" && name.length <= POLICY_TARGET_LENGTH_MAX && !NO_NAME.test(name)) return { program: name };
+    return `no packet program can be called ${describe(value)}`;
   }
-  return `duplicate is a whole number from 1 to ${POLICY_DUPLICATE_MAX}, found ${describe(duplicate)}`;
+  if (typeof value !== "object" || value === null) {
+    return `${key} is the name of a packet program, a step or a list of steps, found ${describe(value)}`;
+  }
+  const steps = readSteps(value);
+  if (Array.isArray(steps)) return { program: plainSteps(steps) };
+  const where = pathText(steps.path);
+  const place = key === "" ? where : where === "" ? key : where.startsWith("[") ? key + where : `${key}.${where}`;
+  return place === "" ? steps.message : `${place}: ${steps.message}`;
 }
 
 /** Reads what `onConnection` returned. Shape: the answer, or one sentence about what is wrong with it. */
 export function readAnswer(value: unknown): ReadAnswer | string {
-  if (value === undefined) return { via: undefined, duplicate: undefined };
-  if (typeof value === "string") return badVia(value) ?? { via: value.trim(), duplicate: undefined };
+  if (value === undefined) return { via: undefined, program: undefined };
+  if (typeof value === "string") return badVia(value) ?? { via: value.trim(), program: undefined };
   if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof MadeRule) {
-    return `expected a target's name, { via, duplicate } or undefined, found ${describe(value)}`;
+    return `expected a target's name, { via, program, duplicate, … } or undefined, found ${describe(value)}`;
   }
+  const step: Record<string, unknown> = {};
+  let via: unknown;
+  let program: unknown;
   for (const key of Object.keys(value)) {
-    if (key !== "via" && key !== "duplicate") {
-      return `there is no ${describe(key)} in an answer; there are via and duplicate`;
-    }
+    const part = (value as Record<string, unknown>)[key];
+    if (key === "via") via = part;
+    else if (key === "program") program = part;
+    else if (!STEP_KEYS.includes(key)) {
+      return `there is no ${describe(key)} in an answer; there are via, program, ${STEP_KEYS.join(", ")}`;
+    } else if (part !== undefined) step[key] = part;
   }
-  const { via, duplicate } = value as { via?: unknown; duplicate?: unknown };
-  const bad = (via === undefined ? undefined : badVia(via)) ??
-    (duplicate === undefined ? undefined : badDuplicate(duplicate));
-  return bad ?? { via: (via as string | undefined)?.trim(), duplicate: duplicate as number | undefined };
+  const isSpelled = Object.keys(step).length > 0;
+  const bad = via === undefined ? undefined : badVia(via);
+  if (bad !== undefined) return bad;
+  if (isSpelled && program !== undefined) return "an answer has either a program or the keys of one step, not both";
+  const given = isSpelled ? step : program;
+  const read = given === undefined ? { program: undefined } : readProgram(given, isSpelled ? "" : "program");
+  if (typeof read === "string") return read;
+  return { via: (via as string | undefined)?.trim(), program: read.program };
 }
 
 /** A rule line with the stack of the call that made it; "" for a line that was written out. */

@@ -1,5 +1,6 @@
 /** What goes into a policy's worker, and what comes out: the messages of both sides. */
 import type { Metadata } from "../classify/facts.ts";
+import type { ReadAnswer } from "./answer.ts";
 import type { LinkedExport } from "./module_graph.ts";
 
 /** One linked module. */
@@ -60,7 +61,7 @@ export type FromWorker =
       readonly kind: "answer";
       readonly id: number;
       readonly via: string | undefined;
-      readonly duplicate: number | undefined;
+      readonly program: ReadAnswer["program"];
     }
     | { readonly kind: "nonsense"; readonly id: number; readonly message: string }
     | { readonly kind: "threw"; readonly id: number; readonly error: SentError }

@@ -4,9 +4,13 @@ export type { DnsMode, Metadata, SniffProtocol } from "../classify/facts.ts";
 export type {
   ConnectionAnswer,
   DnsQuestion,
+  Duration,
+  PacketStep,
   Policy,
   PolicyRule,
+  Rate,
   RuleBuilder,
   RuleCondition,
   RuleOptions,
+  TargetOptions,
 } from "./policy.ts";

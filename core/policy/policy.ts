@@ -15,12 +15,18 @@ export interface PolicyRule {
   readonly text: string;
 }
 
+/** What a rule wants besides its target. */
+export interface TargetOptions {
+  /** The name of a packet program under `weir.programs` of the configuration. */
+  readonly program?: string;
+}
+
 /** What a rule looks at. Name a target to make it a rule, or put it into `and`, `or`, `not` or `subRule`. */
 export interface RuleCondition {
   /** Goes straight out. */
-  direct(): PolicyRule;
+  direct(options?: TargetOptions): PolicyRule;
   /** Goes out by a proxy or a proxy group, by its name in the configuration. */
-  via(target: string): PolicyRule;
+  via(target: string, options?: TargetOptions): PolicyRule;
   /** Is refused: a TCP reset or an ICMP error. */
   reject(): PolicyRule;
   /** Vanishes without an answer. */
@@ -105,16 +111,61 @@ export interface RuleBuilder {
   match(): RuleCondition;
 }
 
+/** A time: a number of milliseconds, or a text with its unit: `"20ms"`, `"1.5s"`, `"500us"`. At most 10 s. */
+export type Duration = number | string;
+
+/** A rate: a number of bytes per second, or a text with its unit: `"10mbit"`, `"2MB"`. */
+export type Rate = number | string;
+
+/** One step of a packet program. What it does happens in the order of these keys. */
+export interface PacketStep {
+  /** Only to packets that this WinDivert filter matches: `"outbound and udp.DstPort == 53"`. */
+  readonly when?: string | undefined;
+  /** Only with this probability: from 0 to 1, or a text such as `"5%"`. */
+  readonly probability?: number | string | undefined;
+  /** The packet ends here. */
+  readonly drop?: boolean | undefined;
+  /** One byte of the packet is changed and its checksum left, so that the receiver throws it away. */
+  readonly corrupt?: boolean | undefined;
+  /** No faster than this rate. `burst` goes without delay, `queue` may wait; what comes on top is lost. Units: bytes, or `"64KiB"`. */
+  readonly throttle?:
+    | Rate
+    | {
+      readonly rate: Rate;
+      readonly burst?: number | string | undefined;
+      readonly queue?: number | string | undefined;
+    }
+    | undefined;
+  /** The packet waits so long. Packets keep their order. */
+  readonly delay?: Duration | undefined;
+  /** The packet waits up to so much longer. Packets keep their order. */
+  readonly jitter?: Duration | undefined;
+  /** Later packets overtake this one: as many as the number says, or as come within a random time up to the one that a text says. */
+  readonly reorder?: number | string | undefined;
+  /** Copies of each packet: 2 sends each one twice. From 1 to 10. */
+  readonly duplicate?: number | undefined;
+  /** Copies take no more than this rate; those beyond it are not made. */
+  readonly ceiling?: Rate | undefined;
+  /** Copies are made only while packets to the same host get lost. */
+  readonly adaptive?: boolean | undefined;
+}
+
 /**
  * What `onConnection` answers: a target (`"DIRECT"`, `"REJECT"`, `"REJECT-DROP"`, or a proxy or group of the configuration), or more in an
  * object. `undefined` asks the rules.
  */
-export type ConnectionAnswer = string | {
-  /** The target; without it the rules choose. */
-  readonly via?: string | undefined;
-  /** Copies of each packet: 2 sends each one twice. From 1 to 10. */
-  readonly duplicate?: number | undefined;
-};
+export type ConnectionAnswer =
+  | string
+  | {
+    /** The target; without it the rules choose. */
+    readonly via?: string | undefined;
+    /** A packet program: its name under `weir.programs` of the configuration, or its steps. */
+    readonly program?: string | PacketStep | readonly PacketStep[] | undefined;
+  }
+  | (PacketStep & {
+    /** The target; without it the rules choose. The other keys are a packet program of one step. */
+    readonly via?: string | undefined;
+  });
 
 /** A DNS question, as `onDns` will see it. Reserved. */
 export interface DnsQuestion {

@@ -1,5 +1,5 @@
 /** Makes Clash rule lines from method calls, and remembers where in the script each was made. It runs inside the script's worker. */
-import type { PolicyRule, RuleBuilder, RuleCondition, RuleOptions } from "./policy.ts";
+import type { PolicyRule, RuleBuilder, RuleCondition, RuleOptions, TargetOptions } from "./policy.ts";
 
 /** Parameters after a rule's target, in Clash's order. */
 type Parameters = readonly string[];
@@ -51,8 +51,8 @@ export class MadeCondition implements RuleCondition {
     this.parts = parts;
     Object.freeze(this);
   }
-  direct(): PolicyRule {
-    return this.via("DIRECT");
+  direct(options?: TargetOptions): PolicyRule {
+    return this.via("DIRECT", options);
   }
   reject(): PolicyRule {
     return this.via("REJECT");
@@ -63,11 +63,24 @@ export class MadeCondition implements RuleCondition {
   pass(): PolicyRule {
     return this.via("PASS");
   }
-  via(target: string): PolicyRule {
+  via(target: string, options?: TargetOptions): PolicyRule {
     const { type, payload, parameters, origin } = this.parts;
     const to = checkText("the target", target, false);
-    return new MadeRule([type, ...(payload === undefined ? [] : [payload]), to, ...parameters].join(","), origin);
+    const program = programOf(options);
+    const fields = [type, ...(payload === undefined ? [] : [payload]), to, ...parameters, ...program];
+    return new MadeRule(fields.join(","), origin);
   }
+}
+
+function programOf(options: unknown): Parameters {
+  if (options === undefined) return [];
+  if (typeof options !== "object" || options === null || Object.keys(options).some((key) => key !== "program")) {
+    throw new TypeError(
+      `Cannot make the rule: its options are an object such as { program: "twice" }, found ${show(options)}`,
+    );
+  }
+  const { program } = options as TargetOptions;
+  return program === undefined ? [] : [`program=${checkText("the packet program", program, false)}`];
 }
 
 /** Where the running call was made: the caller's frames come after the builder's own. */

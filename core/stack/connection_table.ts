@@ -1,11 +1,13 @@
 /** The TCP connections of a stack: found by their four-tuple, woken by their timers, put on the ready ring when something changed. */
-import { BufferPool } from "../base/byte_ring.ts";
+import type { BufferPool } from "../base/byte_ring.ts";
 import { STACK_TIME_WAIT_COUNT_MAX, STACK_TIMERS_PER_POLL_MAX } from "../base/limits.ts";
 import type { Micros } from "../base/micros.ts";
 import { TimerQueue } from "../base/timer_queue.ts";
 import { type EndpointIndex, FlowDemux, NO_ENDPOINT } from "./flow_demux.ts";
 import { IdleList } from "./idle_list.ts";
 import type { TcpListener } from "./listener.ts";
+import { PathMtuCache } from "./path_mtu_cache.ts";
+import { ReplyCredit } from "./reply_credit.ts";
 import { Metric, type StackMetrics } from "./stack_metrics.ts";
 import type { TcpConnection } from "./tcp/connection.ts";
 import { InitialSequence } from "./tcp/isn.ts";
@@ -14,12 +16,14 @@ import { TcpState } from "./tcp/tcp_state.ts";
 
 /** Connections by index. Flows that wait for a decision have their places in the same demux. */
 export class ConnectionTable implements ConnectionHost {
-  readonly buffers: BufferPool = new BufferPool();
+  readonly buffers: BufferPool;
   readonly demux: FlowDemux;
   /** Shape: indexed by place in the demux. */
   readonly connections: (TcpConnection | undefined)[] = [];
   /** Flows that wait, and handshakes under way. */
   halfOpenCount = 0;
+  readonly credit: ReplyCredit;
+  readonly paths: PathMtuCache;
   readonly #metrics: StackMetrics;
   readonly #uint32: () => number;
   readonly #sequences: InitialSequence;
@@ -35,7 +39,10 @@ export class ConnectionTable implements ConnectionHost {
   /** Shape: [ready connections taken from the front of the array]. */
   readonly #state = new Int32Array(1);
 
-  constructor(capacity: number, pathMtu: number, metrics: StackMetrics, uint32: () => number) {
+  constructor(capacity: number, pathMtu: number, metrics: StackMetrics, uint32: () => number, buffers: BufferPool) {
+    this.credit = new ReplyCredit(metrics);
+    this.paths = new PathMtuCache(uint32(), uint32());
+    this.buffers = buffers;
     this.demux = new FlowDemux(uint32(), capacity);
     this.#isHalfOpen = new Uint8Array(capacity);
     this.#isReady = new Uint8Array(capacity);
@@ -45,9 +52,18 @@ export class ConnectionTable implements ConnectionHost {
     this.#sequences = new InitialSequence(uint32(), uint32());
   }
 
-  /** Puts a connection into its place. With a `listener`, nobody else hears of it before it was taken there. */
-  enter(index: EndpointIndex, connection: TcpConnection, listener: TcpListener | undefined): void {
+  /**
+   * Puts a connection into its place, before it opens, and tells it what is known of its path. With a `listener`, nobody else hears of it
+   * before it was taken there.
+   */
+  enter(index: EndpointIndex, connection: TcpConnection, listener: TcpListener | undefined, now: Micros): void {
     connection.id = index;
+    const path = this.paths.find(connection.remoteAddress, now);
+    if (path >= 0) {
+      connection.pathMtu = this.paths.mtu(path);
+      connection.mayFragment = this.paths.mayFragment(path);
+      connection.pathMtuUntil = this.paths.until(path);
+    }
     this.connections[index] = connection;
     this.#listeners[index] = listener;
     this.#metrics.add(Metric.Opened);
@@ -189,7 +205,7 @@ export class ConnectionTable implements ConnectionHost {
     return this.#sequences.next(connection, now);
   }
 
-  /** The device's MTU: what lies beyond it, ICMP tells each connection. */
+  /** The device's MTU; what is known of what lies beyond it, `enter` has told. */
   pathMtu(_connection: TcpConnection): number {
     return this.#pathMtu;
   }

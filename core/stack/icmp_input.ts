@@ -4,7 +4,7 @@
  * Read first: RFC 792, RFC 4443, RFC 5927 (an error counts only when it quotes what may be on its way), RFC 1191 and RFC 8201 (path MTU).
  */
 import type { Arena } from "../adapter/arena.ts";
-import { PATH_MTU_V4_MIN } from "../base/limits.ts";
+import { PATH_MTU_V4_MIN, PATH_MTU_V6_MIN } from "../base/limits.ts";
 import type { Micros } from "../base/micros.ts";
 import { DropReason } from "../parse/drop_reason.ts";
 import type { PacketMeta } from "../parse/packet_meta.ts";
@@ -19,9 +19,6 @@ import { QuotedPacket } from "./quoted_packet.ts";
 import type { StackOptions } from "./stack_options.ts";
 import { IcmpKind } from "./tcp/tcp_state.ts";
 import type { UdpTable } from "./udp_table.ts";
-
-/** Smallest MTU of an IPv6 link. Units: bytes. Source: RFC 8200 section 5. */
-const MTU_V6_MIN = 1_280;
 
 /** Takes ICMP messages in. */
 export class IcmpInput {
@@ -53,9 +50,10 @@ export class IcmpInput {
     const request = meta.version === 4 ? icmp.ECHO_REQUEST : icmp.ECHO_REQUEST_V6;
     if (meta.sourcePort === request && meta.destinationPort === 0) return this.#receiveEcho(meta, now);
     if (!this.#quoted.read(this.#arena.view, meta)) return DropReason.IcmpUnrelated;
-    this.#boundMtu(meta.version);
     if (this.#quoted.protocol === tcp.PROTOCOL) return this.#receiveTcpError(now);
-    return this.#quoted.protocol === udp.PROTOCOL ? this.#receiveUdpError() : DropReason.IcmpUnrelated;
+    if (this.#quoted.protocol !== udp.PROTOCOL) return DropReason.IcmpUnrelated;
+    this.#boundMtu(meta.version);
+    return this.#receiveUdpError();
   }
 
   #receiveEcho(meta: PacketMeta, now: Micros): DropReason {
@@ -65,9 +63,9 @@ export class IcmpInput {
     return DropReason.None;
   }
 
-  /** No router makes a path narrower than its protocol allows. */
+  /** Below a floor datagrams are not made shorter: routers may cut them. */
   #boundMtu(version: 4 | 6): void {
-    const least = version === 4 ? PATH_MTU_V4_MIN : MTU_V6_MIN;
+    const least = version === 4 ? PATH_MTU_V4_MIN : PATH_MTU_V6_MIN;
     if (this.#quoted.mtu < least) this.#quoted.mtu = least;
   }
 
@@ -77,7 +75,11 @@ export class IcmpInput {
     const index = this.#connections.demux.findPair(local, localPort, remote, remotePort);
     const connection = index === NO_ENDPOINT ? undefined : this.#connections.connections[index];
     if (connection === undefined) return DropReason.IcmpUnrelated;
+    const { pathMtu, mayFragment } = connection;
     connection.icmpError(quoted.kind, quoted.mtu, quoted.sequence[0]!, now);
+    if (connection.pathMtu !== pathMtu || connection.mayFragment !== mayFragment) {
+      this.#connections.paths.note(remote, connection.pathMtu, connection.mayFragment, now);
+    }
     return DropReason.None;
   }
 

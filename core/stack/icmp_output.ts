@@ -12,6 +12,7 @@ import { DESTINATION, Fragment, type PacketMeta, SOURCE } from "../parse/packet_
 import * as icmp from "../wire/icmp.ts";
 import type { IpOutput } from "./ip_output.ts";
 import { isManyReceivers, isUnanswerable } from "./receivers.ts";
+import type { ReplyCredit } from "./reply_credit.ts";
 import { Refuser } from "./refuse.ts";
 import { Metric, type StackMetrics } from "./stack_metrics.ts";
 import { TokenBucket } from "./token_bucket.ts";
@@ -27,6 +28,8 @@ const CODE_4: readonly number[] = [0, 1, 2, 3, 13, 0];
 /** Source: RFC 4443 section 3.1; an unknown protocol is a parameter problem, section 3.4. */
 const TYPE_6: readonly number[] = [1, 1, icmp.PARAMETER_PROBLEM_V6, 1, 1, icmp.TIME_EXCEEDED_V6];
 const CODE_6: readonly number[] = [0, 3, 1, 4, 1, 0];
+/** Code of "time exceeded" for datagrams in pieces. Source: RFC 792, RFC 4443 section 3.3. */
+const REASSEMBLY_TIME = 1;
 /** Where the fixed IPv6 header names what follows. Units: bytes. */
 const NEXT_HEADER_AT = 6;
 
@@ -35,13 +38,15 @@ export class IcmpOutput {
   readonly #arena: Arena;
   readonly #output: IpOutput;
   readonly #metrics: StackMetrics;
+  readonly #credit: ReplyCredit;
   readonly #refuser = new Refuser();
   readonly #bucket = new TokenBucket(STACK_ICMP_PER_SECOND_MAX, STACK_ICMP_BURST_MAX);
   readonly #from = new Uint32Array(4);
   readonly #to = new Uint32Array(4);
 
-  constructor(arena: Arena, output: IpOutput, metrics: StackMetrics) {
+  constructor(arena: Arena, output: IpOutput, metrics: StackMetrics, credit: ReplyCredit) {
     this.#arena = arena;
+    this.#credit = credit;
     this.#output = output;
     this.#metrics = metrics;
   }
@@ -52,6 +57,16 @@ export class IcmpOutput {
     const type = four ? TYPE_4[why]! : TYPE_6[why]!;
     const isPointed = !four && why === Unreachable.Protocol;
     return this.#error(meta, type, four ? CODE_4[why]! : CODE_6[why]!, isPointed ? NEXT_HEADER_AT : 0, now);
+  }
+
+  /**
+   * Tells the sender of a datagram in pieces that the rest of them never came; `meta` is its first piece. Source: RFC 792, RFC 8200
+   * section 4.5.
+   */
+  reassemblyExceeded(meta: PacketMeta, now: Micros): boolean {
+    this.#credit.earn(meta.ipLength);
+    const type = meta.version === 4 ? icmp.TIME_EXCEEDED : icmp.TIME_EXCEEDED_V6;
+    return this.#error(meta, type, REASSEMBLY_TIME, 0, now);
   }
 
   #error(meta: PacketMeta, type: number, code: number, restOfHeader: number, now: Micros): boolean {
@@ -65,9 +80,14 @@ export class IcmpOutput {
     }
     const slot = this.#output.acquire();
     if (slot === NO_SLOT) return false;
-    this.#refuser.error(this.#arena, meta, slot, type, code, restOfHeader);
+    this.#refuser.error(this.#arena, meta, slot, type, code, restOfHeader, this.#credit.bytes);
+    const length = this.#arena.length[slot]!;
+    if (!this.#credit.spend(length)) {
+      this.#arena.release(slot);
+      return false;
+    }
     this.#metrics.add(Metric.IcmpSent);
-    return this.#output.sendBuilt(slot, this.#arena.length[slot]!, now);
+    return this.#output.sendBuilt(slot, length, now);
   }
 
   /** Answers an echo request that was for one receiver. */

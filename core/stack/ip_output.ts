@@ -89,7 +89,17 @@ export class IpOutput implements SegmentOutput {
   ): void {
     this.#arena.segmentBytes[slot] = segmentBytes;
     const { version, localAddress, remoteAddress } = connection;
-    this.emit(slot, version, localAddress, remoteAddress, tcp.PROTOCOL, tcpLength, ecn, 0, now);
+    this.emit(
+      slot,
+      version,
+      localAddress,
+      remoteAddress,
+      tcp.PROTOCOL,
+      tcpLength,
+      ecn,
+      connection.mayFragment ? SLOT_BYTES : 0,
+      now,
+    );
   }
 
   /**

@@ -7,12 +7,14 @@ import { type Arena, NO_SLOT, type Slot } from "../adapter/arena.ts";
 import type { Micros } from "../base/micros.ts";
 import { FragmentOutcome, Fragments } from "../classify/fragments.ts";
 import { DropReason } from "../parse/drop_reason.ts";
-import type { PacketMeta } from "../parse/packet_meta.ts";
+import { PacketMeta } from "../parse/packet_meta.ts";
+import { parse, Verify } from "../parse/parse.ts";
 
 /** Fragments on their way to be datagrams. */
 export class IpReassembly {
   readonly #arena: Arena;
   readonly #fragments: Fragments;
+  readonly #meta = new PacketMeta();
   /** Shape: [slot of the datagram that became whole]. */
   readonly #state = new Int32Array([NO_SLOT]);
 
@@ -29,8 +31,14 @@ export class IpReassembly {
   /** Adds the fragment of `meta`. Drops: what cannot be kept or put together. With `None`, `takeWhole` may have the datagram. */
   add(slot: Slot, meta: PacketMeta, now: Micros): DropReason {
     const fragments = this.#fragments;
-    const copy = this.#copy(slot);
-    if (copy === NO_SLOT) return DropReason.QueueFull;
+    let copy = this.#copy(slot);
+    if (copy === NO_SLOT) {
+      // What has waited longest makes room: its missing piece is lost most likely.
+      if (fragments.heldCount === 0 || !fragments.expired(fragments.nextExpiry())) return DropReason.QueueFull;
+      this.#release(fragments.take());
+      copy = this.#copy(slot);
+      if (copy === NO_SLOT) return DropReason.QueueFull;
+    }
     let outcome = fragments.add(this.#arena, copy, meta, now);
     if (outcome === FragmentOutcome.Full) {
       this.#release(fragments.take());
@@ -52,9 +60,33 @@ export class IpReassembly {
     return slot;
   }
 
-  /** Gives up datagrams that have waited for too long. */
-  expire(now: Micros): void {
-    while (this.#fragments.heldCount > 0 && this.#fragments.expired(now)) this.#release(this.#fragments.take());
+  /**
+   * Gives up datagrams that have waited for too long, up to one whose first piece is there: that piece's slot is the caller's then, who may
+   * tell its sender. `NO_SLOT`: none is left. Source: RFC 792, RFC 8200 section 4.5.
+   */
+  expire(now: Micros): Slot {
+    while (this.#fragments.heldCount > 0 && this.#fragments.expired(now)) {
+      const first = this.#releaseButFirst(this.#fragments.take());
+      if (first !== NO_SLOT) return first;
+    }
+    return NO_SLOT;
+  }
+
+  #releaseButFirst(head: Slot): Slot {
+    let first = NO_SLOT;
+    for (let slot = head; slot !== NO_SLOT;) {
+      const next = this.#arena.next[slot]!;
+      if (first === NO_SLOT && this.#isFirst(slot)) first = slot;
+      else this.#arena.release(slot);
+      slot = next;
+    }
+    return first;
+  }
+
+  /** True for the piece that the datagram's transport header is in. */
+  #isFirst(slot: Slot): boolean {
+    parse(this.#arena, slot, Verify.None, this.#meta);
+    return this.#meta.fragmentOffset === 0;
   }
 
   /** When the next datagram is given up. */

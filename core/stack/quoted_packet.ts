@@ -13,6 +13,8 @@ import { IcmpKind } from "./tcp/tcp_state.ts";
 const MAPPED = 0xffff;
 /** Ports and TCP's sequence number. Units: bytes. */
 const TRANSPORT_BYTES_MIN = 8;
+/** Code of "time exceeded" for a packet that went through too many routers: most likely in circles. Source: RFC 792. */
+const IN_TRANSIT = 0;
 /** MTUs to try where a router names none. Source: RFC 1191 section 7. */
 const PLATEAUS: readonly number[] = [32_000, 17_914, 8_166, 4_352, 2_002, 1_492, 1_006, 508, 296, 68];
 
@@ -49,6 +51,7 @@ export class QuotedPacket {
         return true;
       }
       this.kind = type === icmp.DESTINATION_UNREACHABLE && isHard4(code) ? IcmpKind.Hard : IcmpKind.Soft;
+      if (type === icmp.TIME_EXCEEDED && code === IN_TRANSIT) this.kind = IcmpKind.Unreached;
       return type === icmp.DESTINATION_UNREACHABLE || type === icmp.TIME_EXCEEDED || type === icmp.PARAMETER_PROBLEM;
     }
     if (type === icmp.PACKET_TOO_BIG_V6) {
@@ -59,6 +62,7 @@ export class QuotedPacket {
     const isHard = (type === icmp.DESTINATION_UNREACHABLE_V6 && (code === 1 || code >= 4)) ||
       (type === icmp.PARAMETER_PROBLEM_V6 && code === 1);
     this.kind = isHard ? IcmpKind.Hard : IcmpKind.Soft;
+    if (type === icmp.TIME_EXCEEDED_V6 && code === IN_TRANSIT) this.kind = IcmpKind.Unreached;
     return type === icmp.DESTINATION_UNREACHABLE_V6 || type === icmp.TIME_EXCEEDED_V6 ||
       type === icmp.PARAMETER_PROBLEM_V6;
   }
@@ -104,9 +108,12 @@ export class QuotedPacket {
   }
 }
 
-/** Protocol, port, prohibited: nothing that waiting mends. Source: RFC 1122 section 4.2.3.9, RFC 1812 section 5.2.7.1. */
+/**
+ * Protocol, port, prohibited: nothing that waiting mends. Precedence (14, 15) is nothing that we could choose otherwise, and says little of the
+ * path: FreeBSD passes over it too. Source: RFC 1122 section 4.2.3.9, RFC 1812 section 5.2.7.1.
+ */
 function isHard4(code: number): boolean {
-  return code === 2 || code === 3 || code === 9 || code === 10 || code >= 13;
+  return code === 2 || code === 3 || code === 9 || code === 10 || code === 13;
 }
 
 function plateauBelow(length: number): number {

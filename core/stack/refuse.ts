@@ -5,7 +5,11 @@
  * fits 576 bytes), RFC 4443 section 2.4 (1,280 bytes).
  */
 import type { Arena, Slot } from "../adapter/arena.ts";
+import { PACKET_BYTES_MAX, REFUSALS_BURST_MAX, REFUSALS_PER_SECOND_MAX } from "../base/limits.ts";
+import type { Micros } from "../base/micros.ts";
+import { ReplyCredit } from "./reply_credit.ts";
 import { ACKNOWLEDGMENT, DESTINATION, type PacketMeta, SEQUENCE, SOURCE } from "../parse/packet_meta.ts";
+import { TokenBucket } from "./token_bucket.ts";
 import { addBytes, checksum, finishSum, pseudoSum4, pseudoSum6 } from "../wire/checksum.ts";
 import * as icmp from "../wire/icmp.ts";
 import * as ipv4 from "../wire/ipv4.ts";
@@ -14,6 +18,8 @@ import * as tcp from "../wire/tcp.ts";
 
 const TIME_TO_LIVE = 64;
 const QUOTE_BYTES_MAX_V4 = 576 - ipv4.HEADER_BYTES - icmp.HEADER_BYTES;
+/** What an IPv4 quote has after the header at least: ports, and TCP's sequence number. Units: bytes. Source: RFC 792. */
+const QUOTE_TRANSPORT_BYTES_MIN = 8;
 const QUOTE_BYTES_MAX_V6 = 1280 - ipv6.HEADER_BYTES - icmp.HEADER_BYTES;
 
 /** Builds refusals; holds the records that headers are made from. */
@@ -49,13 +55,24 @@ export class Refuser {
     urgentPointer: 0,
   };
   readonly #icmp: icmp.IcmpFields = { type: 0, code: 0, restOfHeader: 0 };
+  readonly #credit = new ReplyCredit();
+  readonly #bucket = new TokenBucket(REFUSALS_PER_SECOND_MAX, REFUSALS_BURST_MAX);
 
-  /** Writes the answer to the packet of `meta` into slot `into`; false when such a packet is never answered (a reset). */
-  refuse(arena: Arena, meta: PacketMeta, into: Slot): boolean {
-    if (meta.protocol === tcp.PROTOCOL) return this.reset(arena, meta, into);
-    if (meta.version === 4) this.error(arena, meta, into, icmp.DESTINATION_UNREACHABLE, icmp.PORT_UNREACHABLE, 0);
-    else this.error(arena, meta, into, icmp.DESTINATION_UNREACHABLE_V6, icmp.PORT_UNREACHABLE_V6, 0);
-    return true;
+  /**
+   * Writes the answer to the packet of `meta` into slot `into`; false when there is none: a reset is never answered, and all answers together
+   * are no longer than what they answer but for a small allowance, nor more than so many a second where the time is given.
+   */
+  refuse(arena: Arena, meta: PacketMeta, into: Slot, now?: Micros): boolean {
+    const credit = this.#credit;
+    credit.earn(meta.ipLength);
+    if (now !== undefined && !this.#bucket.take(now)) return false;
+    if (meta.protocol === tcp.PROTOCOL) {
+      return this.reset(arena, meta, into) && credit.spend(arena.length[into]!);
+    }
+    const room = credit.bytes;
+    if (meta.version === 4) this.error(arena, meta, into, icmp.DESTINATION_UNREACHABLE, icmp.PORT_UNREACHABLE, 0, room);
+    else this.error(arena, meta, into, icmp.DESTINATION_UNREACHABLE_V6, icmp.PORT_UNREACHABLE_V6, 0, room);
+    return credit.spend(arena.length[into]!);
   }
 
   /** Writes the reset that answers a TCP segment; false when it is a reset itself. */
@@ -87,12 +104,28 @@ export class Refuser {
     fields.flags = tcp.RST | tcp.ACK;
   }
 
-  /** Writes an ICMP error of the packet's IP version about the packet, whose beginning it quotes. */
-  error(arena: Arena, meta: PacketMeta, into: Slot, type: number, code: number, restOfHeader: number): void {
+  /**
+   * Writes an ICMP error of the packet's IP version about the packet, whose beginning it quotes. Where it would be longer than `bytesMax`, an
+   * IPv4 quote is cut, to the header and 64 bits at least; an IPv6 one has to be as long as fits. Source: RFC 792, RFC 4443 section 2.4 (c).
+   */
+  error(
+    arena: Arena,
+    meta: PacketMeta,
+    into: Slot,
+    type: number,
+    code: number,
+    restOfHeader: number,
+    bytesMax: number = PACKET_BYTES_MAX,
+  ): void {
     const four = meta.version === 4;
     const quoteMax = four ? QUOTE_BYTES_MAX_V4 : QUOTE_BYTES_MAX_V6;
     const captured = meta.payloadAt + meta.payloadLength - meta.ipAt;
-    const quote = captured < quoteMax ? captured : quoteMax;
+    let quote = captured < quoteMax ? captured : quoteMax;
+    if (four && ipv4.HEADER_BYTES + icmp.HEADER_BYTES + quote > bytesMax) {
+      const least = ipv4.headerLength(arena.view, meta.ipAt) + QUOTE_TRANSPORT_BYTES_MIN;
+      const room = bytesMax - ipv4.HEADER_BYTES - icmp.HEADER_BYTES;
+      if (quote > least) quote = room > least ? room : least;
+    }
     const length = icmp.HEADER_BYTES + quote;
     const at = arena.at(into);
     const protocol = four ? icmp.PROTOCOL : icmp.PROTOCOL_V6;

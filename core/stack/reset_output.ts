@@ -8,9 +8,12 @@ import { STACK_RESETS_BURST_MAX, STACK_RESETS_PER_SECOND_MAX } from "../base/lim
 import type { Micros } from "../base/micros.ts";
 import { DESTINATION, type PacketMeta, SEQUENCE, SOURCE } from "../parse/packet_meta.ts";
 import { seqAdd } from "../wire/seq.ts";
+import * as ipv4 from "../wire/ipv4.ts";
+import * as ipv6 from "../wire/ipv6.ts";
 import * as tcp from "../wire/tcp.ts";
 import type { IpOutput } from "./ip_output.ts";
 import { isManyReceivers, isUnanswerable } from "./receivers.ts";
+import type { ReplyCredit } from "./reply_credit.ts";
 import { Refuser } from "./refuse.ts";
 import { Metric, type StackMetrics } from "./stack_metrics.ts";
 import type { SynFacts } from "./tcp/syn_facts.ts";
@@ -21,13 +24,15 @@ export class ResetOutput {
   readonly #arena: Arena;
   readonly #output: IpOutput;
   readonly #metrics: StackMetrics;
+  readonly #credit: ReplyCredit;
   readonly #refuser = new Refuser();
   readonly #bucket = new TokenBucket(STACK_RESETS_PER_SECOND_MAX, STACK_RESETS_BURST_MAX);
   readonly #from = new Uint32Array(4);
   readonly #to = new Uint32Array(4);
 
-  constructor(arena: Arena, output: IpOutput, metrics: StackMetrics) {
+  constructor(arena: Arena, output: IpOutput, metrics: StackMetrics, credit: ReplyCredit) {
     this.#arena = arena;
+    this.#credit = credit;
     this.#output = output;
     this.#metrics = metrics;
   }
@@ -41,6 +46,7 @@ export class ResetOutput {
   /** Resets the segment of `meta`; a reset, and what came from or went to nobody, is not answered. */
   reset(meta: PacketMeta, now: Micros): void {
     if ((meta.flags & tcp.RST) !== 0 || isManyReceivers(meta) || isUnanswerable(meta)) return;
+    if (!this.#credit.spend(tcp.HEADER_BYTES + (meta.version === 4 ? ipv4.HEADER_BYTES : ipv6.HEADER_BYTES))) return;
     const slot = this.#output.acquire();
     if (slot === NO_SLOT) return;
     this.#refuser.reset(this.#arena, meta, slot);
@@ -67,11 +73,15 @@ export class ResetOutput {
     const view = this.#output.view;
     const at = this.#output.transportAt(slot, meta.version);
     const length = tcp.HEADER_BYTES + writeOptions(view, at + tcp.HEADER_BYTES, facts, mss, windowScale, timestamp);
+    if (!this.#credit.spend(length + at - this.#arena.at(slot))) {
+      this.#arena.release(slot);
+      return;
+    }
     view.setUint16(at, meta.destinationPort);
     view.setUint16(at + 2, meta.sourcePort);
     view.setUint32(at + 4, cookie);
     view.setUint32(at + 8, seqAdd(meta.words[SEQUENCE]!, 1));
-    view.setUint16(at + 12, ((length >>> 2) << 12) | tcp.SYN | tcp.ACK);
+    view.setUint16(at + 12, ((length >>> 2) << 12) | tcp.SYN | tcp.ACK | (facts.ecn ? tcp.ECE : 0));
     view.setUint16(at + 14, window < 0xffff ? window : 0xffff);
     view.setUint32(at + 16, 0);
     for (let word = 0; word < 4; word++) {

@@ -13,6 +13,8 @@
  * ```
  */
 import { type Arena, NO_SLOT, type Slot } from "../adapter/arena.ts";
+import { BufferPool } from "../base/byte_ring.ts";
+import { BUFFER_POOL_KEPT_BYTES_MAX } from "../base/limits.ts";
 import { type Micros, micros } from "../base/micros.ts";
 import { DropReason } from "../parse/drop_reason.ts";
 import { Fragment, PacketMeta } from "../parse/packet_meta.ts";
@@ -29,6 +31,7 @@ import { IpReassembly } from "./ip_reassembly.ts";
 import type { TcpListener } from "./listener.ts";
 import type { PendingFlow } from "./pending_flow.ts";
 import { isUnanswerable } from "./receivers.ts";
+import type { ReplyCredit } from "./reply_credit.ts";
 import { ResetOutput } from "./reset_output.ts";
 import { Metric, StackMetrics } from "./stack_metrics.ts";
 import { createStackOptions, type StackChoices, type StackOptions } from "./stack_options.ts";
@@ -55,6 +58,7 @@ export class Stack {
   readonly #icmpOutput: IcmpOutput;
   readonly #icmp: IcmpInput;
   readonly #table: ConnectionTable;
+  readonly #credit: ReplyCredit;
   readonly #tcp: TcpInput;
   readonly #udp: UdpTable;
   readonly #reassembly: IpReassembly;
@@ -66,9 +70,11 @@ export class Stack {
     this.options = options;
     this.#arena = arena;
     this.#output = new IpOutput(arena, sink, options, this.metrics, secret());
-    this.#icmpOutput = new IcmpOutput(arena, this.#output, this.metrics);
-    this.#table = new ConnectionTable(options.connectionCountMax, options.mtu, this.metrics, secret);
-    const resets = new ResetOutput(arena, this.#output, this.metrics);
+    const buffers = new BufferPool(BUFFER_POOL_KEPT_BYTES_MAX, arena.rings);
+    this.#table = new ConnectionTable(options.connectionCountMax, options.mtu, this.metrics, secret, buffers);
+    this.#credit = this.#table.credit;
+    this.#icmpOutput = new IcmpOutput(arena, this.#output, this.metrics, this.#credit);
+    const resets = new ResetOutput(arena, this.#output, this.metrics, this.#credit);
     this.#tcp = new TcpInput(arena, this.#output, this.#table, resets, this.#icmpOutput, this.metrics, options);
     this.#udp = new UdpTable(this.#output, this.metrics, options.udpIdleUs, secret(), options.udpEndpointCountMax);
     this.#icmp = new IcmpInput(arena, this.#icmpOutput, this.#table, this.#udp, options);
@@ -84,6 +90,8 @@ export class Stack {
     if (isUnanswerable(meta)) return DropReason.BadAddress;
     const protocol = meta.protocol;
     if (protocol === tcp.PROTOCOL) return this.#tcp.receive(slot, meta, this.#ecnOf(meta), tag, now);
+    // Whoever speaks without a connection may be anybody. An echo is as long as its request and needs no credit.
+    if (!isEchoRequest(meta)) this.#credit.earn(meta.ipLength);
     if (protocol === udp.PROTOCOL) return this.#receiveDatagram(meta, now, tag);
     if (protocol === (meta.version === 4 ? icmp.PROTOCOL : icmp.PROTOCOL_V6)) return this.#icmp.receive(meta, now);
     if (protocol !== ipv6.NO_NEXT_HEADER) this.#icmpOutput.unreachable(meta, Unreachable.Protocol, now);
@@ -114,12 +122,22 @@ export class Stack {
     return verdict;
   }
 
+  /** Gives up datagrams whose pieces did not all come, and tells their senders. */
+  #expireFragments(now: Micros): void {
+    for (let first = this.#reassembly.expire(now); first !== NO_SLOT; first = this.#reassembly.expire(now)) {
+      if (parse(this.#arena, first, Verify.None, this.#wholeMeta) === DropReason.None) {
+        this.#icmpOutput.reassemblyExceeded(this.#wholeMeta, now);
+      }
+      this.#arena.release(first);
+    }
+  }
+
   /** Runs what is due, so much at most; answers when it wants to be called again at the latest. */
   poll(now: Micros): Micros {
     this.#table.poll(now);
     this.#tcp.expire(now);
     this.#udp.expire(now);
-    this.#reassembly.expire(now);
+    this.#expireFragments(now);
     return this.nextDeadline();
   }
 
@@ -232,4 +250,9 @@ export class Stack {
   get bufferedBytes(): number {
     return this.#table.buffers.lentBytes + this.#udp.queuedBytes;
   }
+}
+
+function isEchoRequest(meta: PacketMeta): boolean {
+  if (meta.version === 4) return meta.protocol === icmp.PROTOCOL && meta.sourcePort === icmp.ECHO_REQUEST;
+  return meta.protocol === icmp.PROTOCOL_V6 && meta.sourcePort === icmp.ECHO_REQUEST_V6;
 }

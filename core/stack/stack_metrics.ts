@@ -42,6 +42,8 @@ export const Metric = {
   UdpEvicted: 27,
   DatagramsIn: 28,
   DatagramsOut: 29,
+  /** Answers to strangers that did not leave, as strangers had sent too little. */
+  CreditLacking: 30,
 } as const;
 /** A value of `Metric`. */
 export type Metric = (typeof Metric)[keyof typeof Metric];

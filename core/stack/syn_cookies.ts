@@ -10,7 +10,8 @@
  * │      low 8 bits)                                  │       │       │ │ │   S: SACK, E: parity of the epoch
  * └──────────────────────────────────────────────────┴───────┴───────┴─┴─┘
  * ```
- * An ACK with timestamps says that they were agreed on; our clock for the connection goes on from the value that it echoes.
+ * An ACK with timestamps says that they were agreed on; our clock for the connection goes on from the value that it echoes. Its lowest bit says
+ * that ECN was agreed on as well: a peer that makes it up deceives only itself.
  */
 import { SYN_COOKIE_EPOCH_US } from "../base/limits.ts";
 import type { Micros } from "../base/micros.ts";
@@ -83,7 +84,7 @@ export class SynCookies {
     const timestampsAt = tcp.findOption(view, meta.transportAt, tcp.OPTION_TIMESTAMPS);
     facts.timestamps = timestampsAt >= 0 && view.getUint8(timestampsAt + 1) === TIMESTAMPS_BYTES;
     facts.timestamp = facts.timestamps ? view.getInt32(timestampsAt + 2) : 0;
-    facts.ecn = false;
+    facts.ecn = facts.timestamps && (view.getUint8(timestampsAt + 9) & 1) === 1;
     return true;
   }
 

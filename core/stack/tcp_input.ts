@@ -101,7 +101,7 @@ export class TcpInput implements PendingHost, ListenerHost {
     if (index === NO_ENDPOINT) return this.#receiveUnknown(meta, tag, now);
     const connection = this.#table.connections[index];
     if (connection === undefined) return this.#receivePending(this.#pendings[index]!, meta, tag, now);
-    if (connection.state === TcpState.TimeWait && connection.isReusedBy(this.#arena.view, meta, now)) {
+    if (connection.state === TcpState.TimeWait && this.#isReuse(connection, meta, now)) {
       this.#metrics.add(Metric.TimeWaitReused);
       this.#table.forget(connection);
       this.#table.demux.find(meta);
@@ -111,8 +111,15 @@ export class TcpInput implements PendingHost, ListenerHost {
     return DropReason.None;
   }
 
+  /** A SYN that also ends may begin anew only where a listener takes it. */
+  #isReuse(connection: TcpConnection, meta: PacketMeta, now: Micros): boolean {
+    if (!connection.isReusedBy(this.#arena.view, meta, now)) return false;
+    return (meta.flags & tcp.FIN) === 0 || this.#findListener(meta) !== undefined;
+  }
+
   /** A segment whose tuple the demux has just looked for and not found. */
   #receiveUnknown(meta: PacketMeta, tag: number, now: Micros): DropReason {
+    this.#table.credit.earn(meta.ipLength);
     const controls = meta.flags & CONTROLS;
     if (controls === tcp.SYN) return this.#receiveSyn(meta, tag, now);
     if ((controls & tcp.RST) !== 0) return DropReason.NoConnection;
@@ -152,7 +159,7 @@ export class TcpInput implements PendingHost, ListenerHost {
     if (listener === undefined) this.#startPending(index, meta, facts, tag, false, now);
     else {
       const connection = this.#createConnection(meta, listener.options);
-      this.#table.enter(index, connection, listener);
+      this.#table.enter(index, connection, listener, now);
       this.#table.beginHandshake(index);
       connection.openPassive(facts, now);
     }
@@ -177,7 +184,10 @@ export class TcpInput implements PendingHost, ListenerHost {
     if (scale < 0) facts.windowScale = -1;
     const cookie = this.#cookies.make(meta, facts, now);
     const mss = Math.min(own.mss, this.#options.mtu - (meta.version === 4 ? 40 : 60));
-    const timestamp = this.#table.uint32();
+    // Our clock begins anywhere; its lowest bit remembers ECN, as Linux has it, for the sequence number has no room.
+    const mayMark = (listener?.options?.ecn ?? own.ecn) || (listener?.options?.ecnAccept ?? own.ecnAccept);
+    facts.ecn &&= facts.timestamps && mayMark;
+    const timestamp = ((this.#table.uint32() & ~1) | (facts.ecn ? 1 : 0)) >>> 0;
     this.#resets.cookie(meta, facts, cookie, mss, scale, own.receiveBufferBytes, timestamp, now);
   }
 
@@ -196,7 +206,7 @@ export class TcpInput implements PendingHost, ListenerHost {
       return DropReason.None;
     }
     const connection = this.#createConnection(meta, listener.options);
-    this.#table.enter(index, connection, listener);
+    this.#table.enter(index, connection, listener, now);
     this.#table.beginHandshake(index);
     this.#completeCookie(connection, facts, meta, now);
     return DropReason.None;
@@ -246,6 +256,7 @@ export class TcpInput implements PendingHost, ListenerHost {
 
   /** A repeated SYN, a reset, or a segment too early, for a flow that waits. */
   #receivePending(pending: PendingFlow, meta: PacketMeta, tag: number, now: Micros): DropReason {
+    this.#table.credit.earn(meta.ipLength);
     const sequence = meta.words[SEQUENCE]! | 0;
     const expected = seqAdd(pending.syn.irs, 1) | 0;
     const controls = meta.flags & CONTROLS;
@@ -297,7 +308,7 @@ export class TcpInput implements PendingHost, ListenerHost {
     const options = createTcpOptions(this.#options.tcp, choices);
     const connection = createFromPending(this.#table, this.#output, pending, options);
     this.#metrics.add(Metric.PendingAccepted);
-    this.#table.enter(index, connection, undefined);
+    this.#table.enter(index, connection, undefined, now);
     this.#table.beginHandshake(index);
     if (!pending.isEstablished) {
       connection.openPassive(pending.syn, now);
@@ -397,7 +408,7 @@ export class TcpInput implements PendingHost, ListenerHost {
     const table = this.#table;
     const output = this.#output;
     const connection = createConnection(table, output, version, local, localPort, remote, remotePort, options);
-    this.#table.enter(index, connection, undefined);
+    this.#table.enter(index, connection, undefined, now);
     connection.openActive(now);
     return connection;
   }

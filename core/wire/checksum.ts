@@ -35,11 +35,29 @@ function addBlock(view: DataView, at: number, length: number): number {
   return ((sum & 0xff) << 8) | (sum >>> 8);
 }
 
+/** Below this, a call into WebAssembly costs more than it saves. Units: bytes. Source: measured, 20 ns a call. */
+const QUICK_BYTES_MIN = 32;
+/** What the quick sums hold without losing a carry. Units: bytes. */
+const QUICK_BYTES_MAX = 0x1_ffff;
+
+let quickView: DataView | undefined = undefined;
+let quickSum: (at: number, length: number) => number = () => 0;
+
+/**
+ * Leaves the sums over one view, where the packets are, to `sum`: the folded sum of big-endian words of up to 131,071 bytes. Undefined ends
+ * that. What comes out is the same; only the time differs.
+ */
+export function sumQuickly(view: DataView | undefined, sum: (at: number, length: number) => number): void {
+  quickView = view;
+  quickSum = sum;
+}
+
 /**
  * Adds `length` bytes from `at` to a running one's-complement sum, as big-endian 16-bit words; an odd last byte is padded with zero.
  * Shape: the result is an unfolded sum for `finishSum`, or for a further `addBytes` when `length` was even.
  */
 export function addBytes(sum: number, view: DataView, at: number, length: number): number {
+  if (view === quickView && length >= QUICK_BYTES_MIN && length <= QUICK_BYTES_MAX) return sum + quickSum(at, length);
   let total = sum;
   let from = at;
   for (let left = length; left > 0; left -= BLOCK_BYTES) {

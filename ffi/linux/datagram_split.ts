@@ -47,6 +47,8 @@ export function splitDatagrams(arena: Arena, slot: Slot, pieceBytes: number): nu
   const count = Math.ceil(payload / pieceBytes);
   if (count > DATAGRAMS_PER_PACKET_MAX || count - 1 > arena.freeCount) return 0;
   const first = payload < pieceBytes ? payload : pieceBytes;
+  // Their checksums are made below.
+  arena.vouched[slot] = 1;
   arena.length[slot] = headers + first;
   arena.wireLength[slot] = headers + first;
   arena.arrive(slot);
@@ -62,6 +64,7 @@ export function splitDatagrams(arena: Arena, slot: Slot, pieceBytes: number): nu
     arena.length[piece] = headers + bytes;
     arena.wireLength[piece] = headers + bytes;
     arena.direction[piece] = arena.direction[slot]!;
+    arena.vouched[piece] = 1;
     arena.arrive(piece);
   }
   finishDatagram(view, at, headers, first, 0);

@@ -27,6 +27,13 @@ export const Size = {
   rtattr: 4,
   sockaddr_in: 16,
   sockaddr_in6: 28,
+  inet_diag_req_v2: 56,
+  inet_diag_msg: 72,
+  statx: 256,
+  nfgenmsg: 4,
+  nfqnl_msg_packet_hdr: 7,
+  nfqnl_msg_verdict_hdr: 8,
+  mmsghdr: 64,
 } as const;
 
 /** Longest name of a network device, its NUL included. Units: bytes. */
@@ -65,8 +72,9 @@ export const TUN_F_TSO6 = 0x04;
 export const TUN_F_USO4 = 0x20;
 export const TUN_F_USO6 = 0x40;
 
-/** `virtio_net_hdr.flags`. */
+/** `virtio_net_hdr.flags`: the checksum is to be filled in from the pseudo-header's sum; it was verified. Neither: nobody looked at it. */
 export const HEADER_NEEDS_CHECKSUM = 1;
+export const HEADER_DATA_VALID = 2;
 
 /** `virtio_net_hdr.gso_type`. Source: virtio 1.3 section 5.1.6. */
 export const GSO_NONE = 0;
@@ -87,9 +95,11 @@ export const NETLINK_ROUTE = 0;
 /** Netlink messages. Source: linux/netlink.h, linux/rtnetlink.h. */
 export const NLM_F_REQUEST = 0x1;
 export const NLM_F_ACK = 0x4;
+export const NLM_F_DUMP = 0x300;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
 export const RTM_NEWLINK = 16;
 export const RTM_NEWADDR = 20;
 export const RTM_NEWROUTE = 24;
@@ -118,3 +128,84 @@ export const FRA_SRC = 2;
 export const FRA_PRIORITY = 6;
 export const FRA_TABLE = 15;
 export const FR_ACT_TO_TBL = 1;
+
+/** Files. Source: fcntl(2), statx(2), getdents64(2). */
+export const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
+export const AT_FDCWD = -100;
+export const STATX_UID = 0x8;
+/** `struct linux_dirent64`: inode u64 │ offset i64 │ length u16 │ type u8 │ name … NUL. */
+export const DIRENT_LENGTH_OFFSET = 16;
+export const DIRENT_NAME_OFFSET = 19;
+/** Offset of `stx_uid` in `struct statx`. */
+export const STATX_UID_OFFSET = 20;
+
+/**
+ * Questions about sockets. Source: linux/sock_diag.h, linux/inet_diag.h, linux/in.h, net/tcp_states.h.
+ *
+ * ```
+ * struct inet_diag_req_v2: family u8 │ protocol u8 │ ext u8 │ pad u8 │ states u32 │ inet_diag_sockid
+ * struct inet_diag_sockid: sport be16 │ dport be16 │ src be32[4] │ dst be32[4] │ interface u32 │ cookie u32[2]    48 bytes
+ * struct inet_diag_msg:    family u8 │ state u8 │ timer u8 │ retrans u8 │ inet_diag_sockid │ expires u32 │ rqueue u32 │ wqueue u32 │ uid u32 │ inode u32
+ * ```
+ */
+export const NETLINK_SOCK_DIAG = 4;
+export const SOCK_DIAG_BY_FAMILY = 20;
+export const IPPROTO_TCP = 6;
+export const IPPROTO_UDP = 17;
+export const TCP_LISTEN = 10;
+export const MSG_DONTWAIT = 0x40;
+
+/** Kinds of a route that RTM_GETROUTE answers with. */
+export const RTN_LOCAL = 2;
+
+/**
+ * Packets that iptables hands over. Source: linux/netfilter/nfnetlink_queue.h, linux/netfilter/nfnetlink.h, linux/netfilter.h.
+ *
+ * ```
+ * struct nfgenmsg:                 family u8 │ version u8 │ queue be16
+ * struct nfqnl_msg_config_cmd:     command u8 │ pad u8 │ family be16
+ * struct nfqnl_msg_config_params:  copy range be32 │ copy mode u8          5 bytes, packed
+ * struct nfqnl_msg_packet_hdr:     packet id be32 │ protocol be16 │ hook u8 7 bytes, packed
+ * struct nfqnl_msg_verdict_hdr:    verdict be32 │ packet id be32
+ * ```
+ */
+export const NETLINK_NETFILTER = 12;
+export const NFNL_SUBSYS_QUEUE = 3;
+export const NFNETLINK_V0 = 0;
+export const NFQNL_MSG_PACKET = 0;
+export const NFQNL_MSG_VERDICT = 1;
+export const NFQNL_MSG_CONFIG = 2;
+export const NFQNL_MSG_VERDICT_BATCH = 3;
+export const NFQA_CFG_CMD = 1;
+export const NFQA_CFG_PARAMS = 2;
+export const NFQA_CFG_QUEUE_MAXLEN = 3;
+export const NFQNL_CFG_CMD_BIND = 1;
+export const NFQNL_COPY_PACKET = 2;
+export const NFQA_PACKET_HDR = 1;
+export const NFQA_VERDICT_HDR = 2;
+export const NFQA_MARK = 3;
+export const NFQA_IFINDEX_INDEV = 5;
+export const NFQA_IFINDEX_OUTDEV = 6;
+export const NFQA_PAYLOAD = 10;
+export const NFQA_CAP_LEN = 13;
+export const NF_DROP = 0;
+export const NF_ACCEPT = 1;
+export const NF_INET_LOCAL_IN = 1;
+export const NF_INET_LOCAL_OUT = 3;
+
+/** Socket options and what they are for. Source: asm-generic/socket.h, linux/in.h, linux/in6.h, linux/netlink.h. */
+export const SOL_SOCKET = 1;
+export const SO_SNDBUFFORCE = 32;
+export const SO_RCVBUFFORCE = 33;
+export const SO_MARK = 36;
+export const IPPROTO_IP = 0;
+export const IPPROTO_IPV6 = 41;
+export const IPPROTO_RAW = 255;
+export const IP_HDRINCL = 3;
+export const IPV6_HDRINCL = 36;
+export const SOL_NETLINK = 270;
+export const NETLINK_NO_ENOBUFS = 5;
+/** `struct mmsghdr` on 64 bits: name u64 │ namelen u32 │ pad │ iov u64 │ iovlen u64 │ control u64 │ controllen u64 │ flags u32 │ pad │ len u32 │ pad. */
+export const MMSGHDR_IOV_OFFSET = 16;
+export const MMSGHDR_IOVLEN_OFFSET = 24;
+export const MMSGHDR_LEN_OFFSET = 56;

@@ -11,16 +11,25 @@ export const LIBC_SYMBOLS = {
   open: { parameters: ["buffer", "i32"], result: "i32" },
   /** `int close(int fd);` */
   close: { parameters: ["i32"], result: "i32" },
-  /** `ssize_t read(int fd, void *buf, size_t count);` with `buf` as a number: it lies inside a buffer that is held elsewhere. */
-  readAt: { name: "read", parameters: ["i32", "usize", "usize"], result: "isize" },
-  /** `ssize_t write(int fd, const void *buf, size_t count);` with `buf` as a number. */
-  writeAt: { name: "write", parameters: ["i32", "usize", "usize"], result: "isize" },
   /** `ssize_t write(int fd, const void *buf, size_t count);` */
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
-  /** `ssize_t readv(int fd, const struct iovec *iov, int iovcnt);` */
-  readv: { parameters: ["i32", "buffer", "i32"], result: "isize" },
-  /** `ssize_t writev(int fd, const struct iovec *iov, int iovcnt);` */
-  writev: { parameters: ["i32", "buffer", "i32"], result: "isize" },
+  /** `ssize_t read(int fd, void *buf, size_t count);` */
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  /** `ssize_t readlink(const char *pathname, char *buf, size_t bufsiz);` */
+  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
+  /** `ssize_t readlinkat(int dirfd, const char *pathname, char *buf, size_t bufsiz);` with `pathname` as a number. */
+  readlinkAt: { name: "readlinkat", parameters: ["i32", "usize", "buffer", "usize"], result: "isize" },
+  /** `ssize_t getdents64(int fd, void *dirp, size_t count);` In glibc since 2.30. */
+  getdents64: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  /** `int statx(int dirfd, const char *pathname, int flags, unsigned int mask, struct statx *statxbuf);` In glibc since 2.28. */
+  statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
+  /**
+   * `ssize_t readv(int fd, const struct iovec *iov, int iovcnt);` for packets: what it answers fits 32 bits. A call with a parameter or result of
+   * 64 bits costs twice as much (measured: 300 ns against 150) and leaves garbage behind.
+   */
+  readv: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  /** `ssize_t writev(int fd, const struct iovec *iov, int iovcnt);` for packets. */
+  writev: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   /** `int ioctl(int fd, unsigned long request, void *argument);` */
   ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   /** `int ioctl(int fd, unsigned long request, unsigned long argument);` */
@@ -35,6 +44,14 @@ export const LIBC_SYMBOLS = {
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
   /** `ssize_t recv(int sockfd, void *buf, size_t len, int flags);` */
   recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+  /** `ssize_t sendto(int sockfd, const void *buf, size_t len, int flags, const struct sockaddr *addr, socklen_t addrlen);` with `buf` as a number. */
+  sendtoAt: { name: "sendto", parameters: ["i32", "usize", "usize", "i32", "buffer", "u32"], result: "isize" },
+  /** `int recvmmsg(int sockfd, struct mmsghdr *msgvec, unsigned int vlen, int flags, struct timespec *timeout);` */
+  recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
+  /** `int setsockopt(int sockfd, int level, int optname, const void *optval, socklen_t optlen);` */
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  /** `int bind(int sockfd, const struct sockaddr *addr, socklen_t addrlen);` */
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   /** `int connect(int sockfd, const struct sockaddr *addr, socklen_t addrlen);` */
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   /** `int getsockname(int sockfd, struct sockaddr *addr, socklen_t *addrlen);` */
@@ -147,6 +164,11 @@ export class Descriptor {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** Where a buffer lies. User addresses have 47 bits, so that they are whole numbers. */
+export function addressOf(bytes: Uint8Array): number {
+  return Number(Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes as Uint8Array<ArrayBuffer>)));
 }
 
 /** True for errors that mean "nothing now". */

@@ -177,6 +177,21 @@ export class Netlink {
     }
   }
 
+  /** True when packets to `address` stay on this machine, in the network namespace of this socket. */
+  isLocal(address: IpAddress): boolean {
+    const bits = address.version === 4 ? 32 : 128;
+    const body = struct(layout.Size.rtmsg, [0, 1, familyOf(address.version)], [1, 1, bits]);
+    const message = new Message(layout.RTM_GETROUTE, 0, ++this.#sequence, body, false);
+    message.attribute(layout.RTA_DST, addressBytes(address));
+    try {
+      const answer = this.#exchange(message, `ask for the route to ${formatIp(address)}`);
+      return answer.getUint8(layout.Size.nlmsghdr + 7) === layout.RTN_LOCAL;
+    } catch (error) {
+      if (error instanceof LinuxError) return false;
+      throw error;
+    }
+  }
+
   close(): void {
     this.#socket.close();
   }

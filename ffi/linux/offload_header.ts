@@ -14,7 +14,7 @@ import * as ipv4 from "../../core/wire/ipv4.ts";
 import * as ipv6 from "../../core/wire/ipv6.ts";
 import * as tcp from "../../core/wire/tcp.ts";
 import * as udp from "../../core/wire/udp.ts";
-import { GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, HEADER_NEEDS_CHECKSUM, Size } from "./layout.ts";
+import { GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, HEADER_DATA_VALID, HEADER_NEEDS_CHECKSUM, Size } from "./layout.ts";
 
 /** Where the checksum stands in the transport header. */
 const TCP_CHECKSUM_OFFSET = 16;
@@ -23,6 +23,11 @@ const UDP_CHECKSUM_OFFSET = 6;
 /** The `gso_type` of a received header without its ECN bit. */
 export function gsoType(header: DataView): number {
   return header.getUint8(1) & ~GSO_ECN;
+}
+
+/** True when the checksum behind a received header need not be verified: the kernel did, or the packet is from this machine and unfinished. */
+export function isVouched(header: DataView): boolean {
+  return (header.getUint8(0) & (HEADER_NEEDS_CHECKSUM | HEADER_DATA_VALID)) !== 0;
 }
 
 /** The `gso_size` of a received header: payload bytes of each piece. */

@@ -5,12 +5,12 @@
  */
 import type { Adapter, Capabilities } from "../../core/adapter/adapter.ts";
 import { type Arena, Direction, type Slot } from "../../core/adapter/arena.ts";
-import { PACKET_BYTES_MAX, SLOT_BYTES, TUN_BATCH_PACKETS_MAX, TUN_SLOTS_RESERVED } from "../../core/base/limits.ts";
+import { PACKET_BYTES_MAX, TUN_BATCH_PACKETS_MAX, TUN_SLOTS_RESERVED } from "../../core/base/limits.ts";
 import type { Micros } from "../../core/base/micros.ts";
 import { splitDatagrams } from "./datagram_split.ts";
 import * as layout from "./layout.ts";
-import { Descriptor, type Libc, type LibcCalls, usize } from "./libc.ts";
-import { gsoSize, gsoType, OFFLOAD_HEADER_BYTES, writeSendHeader } from "./offload_header.ts";
+import { addressOf, Descriptor, type Libc, type LibcCalls } from "./libc.ts";
+import { gsoSize, gsoType, isVouched, OFFLOAD_HEADER_BYTES, writeSendHeader } from "./offload_header.ts";
 import type { TunDevice } from "./tun_device.ts";
 
 const WORD = 0x1_0000_0000;
@@ -45,9 +45,13 @@ export class TunAdapter implements Adapter {
   /** Two `iovec`: the header's place, which is fixed, and the packet's. Shape: [base low, base high, length, 0] twice. */
   readonly #vector = new Uint8Array(2 * layout.Size.iovec);
   readonly #vectorWords = new Uint32Array(this.#vector.buffer);
+  /** The second of them. */
+  readonly #packetVector = this.#vector.subarray(layout.Size.iovec);
   readonly #pollBytes = new Uint8Array(2 * layout.Size.pollfd);
   #arena: Arena | undefined = undefined;
-  #arenaBase = 0;
+  /** Where the arena lies, in two words. */
+  #arenaLow = 0;
+  #arenaHigh = 0;
   #reserved = 0;
   #waiting: Promise<void> | undefined = undefined;
   #isClosed = false;
@@ -61,7 +65,7 @@ export class TunAdapter implements Adapter {
       kind: "tun",
       mtu,
       batch: TUN_BATCH_PACKETS_MAX,
-      checksumsVouched: device.hasHeader,
+      checksumsVouched: false,
       checksumsComputed: device.hasHeader,
       ...(device.segmentsTcp ? { segmentationBytesMax: SEGMENTATION_BYTES_MAX } : {}),
     };
@@ -69,7 +73,10 @@ export class TunAdapter implements Adapter {
       libc,
       libc.check(this.#calls.eventfd(0, layout.O_NONBLOCK | layout.O_CLOEXEC), "make an eventfd"),
     );
-    this.#setVector(0, addressOf(this.#header), OFFLOAD_HEADER_BYTES);
+    const header = addressOf(this.#header);
+    this.#vectorWords[0] = header % WORD;
+    this.#vectorWords[1] = header / WORD;
+    this.#vectorWords[2] = OFFLOAD_HEADER_BYTES;
     const poll = new Int32Array(this.#pollBytes.buffer);
     poll[0] = device.descriptor.number;
     poll[1] = layout.POLLIN;
@@ -103,6 +110,7 @@ export class TunAdapter implements Adapter {
 
   #arriveWithHeader(arena: Arena, slot: Slot): number {
     const type = gsoType(this.#headerView);
+    arena.vouched[slot] = isVouched(this.#headerView) ? 1 : 0;
     if (type === layout.GSO_NONE) return this.#arrive(arena, slot);
     this.counts.receivedLarge++;
     if (type !== layout.GSO_UDP_L4) {
@@ -121,19 +129,15 @@ export class TunAdapter implements Adapter {
     if (arena !== this.#arena) this.#bind(arena);
     const at = arena.at(slot);
     const length = arena.length[slot]!;
-    const base = this.#arenaBase + at;
-    let written: number | bigint;
+    const fd = this.#device.descriptor.number;
+    this.#pointAt(at, length);
+    let written: number;
     if (this.#device.hasHeader) {
       const segmentBytes = arena.segmentBytes[slot]!;
       writeSendHeader(this.#headerView, arena.view, at, length, segmentBytes);
-      this.#setVector(1, base, length);
-      written = this.#calls.writev(this.#device.descriptor.number, this.#vector, 2);
+      written = this.#calls.writev(fd, this.#vector, 2);
       if (segmentBytes !== 0) this.counts.sentLarge++;
-    } else {written = this.#calls.writeAt(
-        this.#device.descriptor.number,
-        usize(base),
-        usize(length),
-      );}
+    } else written = this.#calls.writev(fd, this.#packetVector, 1);
     if (written < 0) {
       this.counts.refused++;
       return false;
@@ -184,31 +188,27 @@ export class TunAdapter implements Adapter {
 
   /** Units: bytes of the packet, 0 or less when there is none. */
   #read(at: number): number {
-    const base = this.#arenaBase + at;
     const fd = this.#device.descriptor.number;
-    if (!this.#device.hasHeader) {
-      return Number(this.#calls.readAt(fd, usize(base), usize(SLOT_BYTES)));
-    }
-    this.#setVector(1, base, PACKET_BYTES_MAX);
-    return Number(this.#calls.readv(fd, this.#vector, 2)) - OFFLOAD_HEADER_BYTES;
+    this.#pointAt(at, PACKET_BYTES_MAX);
+    if (!this.#device.hasHeader) return this.#calls.readv(fd, this.#packetVector, 1);
+    return this.#calls.readv(fd, this.#vector, 2) - OFFLOAD_HEADER_BYTES;
   }
 
-  #setVector(index: number, base: number, length: number): void {
+  /** Lets the second vector point into the arena. */
+  #pointAt(at: number, length: number): void {
     const words = this.#vectorWords;
-    words[index * 4] = base % WORD;
-    words[index * 4 + 1] = base / WORD;
-    words[index * 4 + 2] = length;
+    const low = this.#arenaLow + at;
+    words[4] = low;
+    words[5] = low < WORD ? this.#arenaHigh : this.#arenaHigh + 1;
+    words[6] = length;
   }
 
   /** The arena's memory never moves while the arena is held. */
   #bind(arena: Arena): void {
     this.#arena = arena;
-    this.#arenaBase = addressOf(arena.bytes);
+    const base = addressOf(arena.bytes);
+    this.#arenaLow = base % WORD;
+    this.#arenaHigh = Math.floor(base / WORD);
     this.#reserved = Math.min(TUN_SLOTS_RESERVED, arena.slotCount >> 3);
   }
-}
-
-/** Where a buffer lies. User addresses have 47 bits, so that they are whole numbers. */
-function addressOf(bytes: Uint8Array): number {
-  return Number(Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes as Uint8Array<ArrayBuffer>)));
 }

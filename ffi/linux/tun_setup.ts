@@ -5,6 +5,7 @@ import { cString, Libc } from "./libc.ts";
 import { insideNamespace, namespacePath } from "./namespace.ts";
 import { Netlink, type Route, type RoutingRule } from "./netlink.ts";
 import { TunAdapter } from "./tun_adapter.ts";
+import { LinuxProcessSource } from "./process_source.ts";
 import { openTunDevice, type TunDevice } from "./tun_device.ts";
 
 /** The table that holds the device's routes, apart from everybody else's. */
@@ -24,14 +25,14 @@ export function openTun(settings: DeviceSettings): OpenTun {
   const libc = Libc.open();
   const path = settings.namespace === undefined ? undefined : namespacePath(settings.namespace);
   try {
-    return insideNamespace(libc, path, () => openHere(libc, settings));
+    return insideNamespace(libc, path, () => openHere(libc, settings, path));
   } catch (error) {
     libc[Symbol.dispose]();
     throw error;
   }
 }
 
-function openHere(libc: Libc, settings: DeviceSettings): OpenTun {
+function openHere(libc: Libc, settings: DeviceSettings, path: string | undefined): OpenTun {
   const device = openTunDevice(libc, settings.name, settings.offload);
   let netlink: Netlink | undefined;
   const undo: (() => void)[] = [];
@@ -40,12 +41,16 @@ function openHere(libc: Libc, settings: DeviceSettings): OpenTun {
     configure(libc, netlink, device, settings, undo);
     const adapter = new TunAdapter(libc, device, settings.mtu);
     const owned = netlink;
+    const processes = new LinuxProcessSource();
     return {
       adapter,
+      processes,
+      inside: (work) => insideNamespace(libc, path, work),
       close: () => {
         unwind(undo);
         adapter.close();
         owned.close();
+        processes.close();
       },
     };
   } catch (error) {

@@ -177,8 +177,7 @@ export class Player {
     if (packet.protocol === "tcp") {
       if ((packet.flags & URG) !== 0 || packet.absoluteSequence) this.#sockets.isVerifying = false;
       const isSynFin = (packet.flags & SYN) !== 0 && (packet.flags & FIN) !== 0;
-      // As FreeBSD has it, whose TIME-WAIT looks at segments before that.
-      if (this.#settings.dropSynFin && isSynFin && this.#stateOf(flow) !== TcpState.TimeWait) return;
+      if (this.#settings.dropSynFin && isSynFin) return;
     }
     this.#host.inject(bytes);
   }

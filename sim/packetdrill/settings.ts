@@ -35,8 +35,6 @@ export interface Settings {
   synCookies: "never" | "flood" | "always";
   /** Drops segments with both SYN and FIN. */
   dropSynFin: boolean;
-  /** Ends a connection that is being opened when ICMP says so. */
-  icmpMayReset: boolean;
   /** Commands that had no meaning here. */
   readonly ignored: string[];
 }
@@ -96,6 +94,7 @@ const LINUX_TCP: Partial<TcpOptions> = {
   synAckRetries: 5,
   slowStartAfterIdle: false,
   ecnAccept: false,
+  probeWithData: false,
 };
 
 const TCP_OF: Readonly<Record<Profile, Partial<TcpOptions>>> = { plain: PLAIN_TCP, bsd: BSD_TCP, linux: LINUX_TCP };
@@ -169,7 +168,6 @@ export function settingsOf(script: Script, profile: Profile): Settings {
     keepIdleUs: 7_200 * SECOND_US,
     synCookies: "flood",
     dropSynFin: false,
-    icmpMayReset: true,
     ignored: [],
   };
 }

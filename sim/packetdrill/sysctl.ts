@@ -60,7 +60,7 @@ const BSD: Readonly<Record<string, Apply>> = {
   "drop_synfin": (settings, value) => settings.dropSynFin = value !== 0,
   "syncookies": (settings, value) => settings.synCookies = value === 0 ? "never" : "flood",
   "syncookies_only": (settings, value) => settings.synCookies = value === 0 ? settings.synCookies : "always",
-  "icmp_may_rst": (settings, value) => settings.icmpMayReset = value !== 0,
+  "icmp_may_rst": (settings, value) => settings.tcp.icmpEndsOpening = value !== 0,
   "tolerate_missing_ts": (settings, value) => settings.tcp.tolerateMissingTimestamps = value !== 0,
   "path_mtu_discovery": NOTHING,
   "hostcache.purgenow": NOTHING,

@@ -51,7 +51,7 @@ function segments(bytes: number, mss: number): number {
 
 const FIELDS: Readonly<Record<string, (info: TcpInfo) => number>> = {
   tcpi_state: (info) => STATES[info.state] ?? STATES[TcpState.Closed]!,
-  tcpi_ca_state: (info) => info.inLoss ? 4 : info.inRecovery ? 3 : info.sackedSegments > 0 ? 1 : 0,
+  tcpi_ca_state: (info) => info.congestionState,
   tcpi_backoff: (info) => info.backoff,
   tcpi_options: (info) =>
     Number(info.timestamps) | (Number(info.sack) << 1) | (Number(info.windowScale) << 2) | (Number(info.ecn) << 3),

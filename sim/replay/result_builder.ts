@@ -1,16 +1,24 @@
 /** Listens to the engine during a replay and makes the result document from what it heard. */
 import { formatTimestamp } from "../../core/base/timestamp.ts";
 import type { Counters } from "../../core/act/counters.ts";
+import type { ProgramRunner } from "../../core/act/program_runner.ts";
 import type { FlowFacts } from "../../core/classify/facts.ts";
 import { toMetadata } from "../../core/classify/facts.ts";
 import type { FlowRecord } from "../../core/classify/flow_record.ts";
 import type { FlowIndex, FlowTable } from "../../core/classify/flow_table.ts";
-import type { ReplayCapture, ReplayFlow, ReplayResult, ReplayRule } from "../../core/cli/replay_result.ts";
+import type {
+  ReplayCapture,
+  ReplayFlow,
+  ReplayProgram,
+  ReplayResult,
+  ReplayRule,
+} from "../../core/cli/replay_result.ts";
 import type { Decider } from "../../core/decide/decider.ts";
 import type { Deliberation } from "../../core/decide/deliberation.ts";
+import { programText } from "../../core/decide/packet_program.ts";
 import type { ExplainStep, VerdictAction } from "../../core/decide/verdict.ts";
 import type { EngineObserver } from "../../core/engine.ts";
-import type { LivePlay } from "../live_play/live_play.ts";
+import type { FlowPlays } from "./flow_plays.ts";
 
 interface FlowEntry {
   readonly facts: FlowFacts;
@@ -20,6 +28,7 @@ interface FlowEntry {
   rulePayload: string;
   chains: readonly string[];
   host: string | undefined;
+  program: string | undefined;
   explain: ExplainStep[] | undefined;
   packets: number;
   upload: number;
@@ -32,19 +41,19 @@ export class ResultBuilder implements EngineObserver {
   readonly #decider: Decider;
   readonly #explain: boolean;
   readonly #onStart: (facts: FlowFacts) => void;
-  readonly #play: LivePlay | undefined;
+  readonly #play: FlowPlays | undefined;
   readonly #entries: FlowEntry[] = [];
   readonly #hits: Float64Array;
   /** Units: µs since the Unix epoch, of the packet that is being replayed. */
   timestampUs = 0;
 
-  /** `onStart` may add what the capture knows of a new flow before it is decided; `play` plays those that are proxied. */
+  /** `onStart` may add what the capture knows of a new flow before it is decided; `play` plays those that end in a stack. */
   constructor(
     decider: Decider,
     explain: boolean,
     table: () => FlowTable,
     onStart: (facts: FlowFacts) => void,
-    play?: LivePlay,
+    play?: FlowPlays,
   ) {
     this.#play = play;
     this.#decider = decider;
@@ -65,6 +74,7 @@ export class ResultBuilder implements EngineObserver {
       rulePayload: "",
       chains: ["DIRECT"],
       host: undefined,
+      program: undefined,
       explain: undefined,
       packets: 0,
       upload: 0,
@@ -80,6 +90,7 @@ export class ResultBuilder implements EngineObserver {
     entry.rulePayload = verdict.rulePayload;
     entry.chains = verdict.chains;
     entry.host = deliberation.host;
+    entry.program = verdict.effects && programText(verdict.effects.program);
     if (verdict.ruleIndex >= 0) this.#hits[verdict.ruleIndex] = this.#hits[verdict.ruleIndex]! + 1;
     this.#play?.decided(record.id, verdict.action);
     if (this.#explain) entry.explain = deliberation.explain(record.facts, this.#decider);
@@ -108,7 +119,8 @@ export class ResultBuilder implements EngineObserver {
       : entry.rulePayload === ""
       ? entry.rule
       : `${entry.rule},${entry.rulePayload}`;
-    return `weir: ${entry.action} by ${rule} via ${entry.chains.join(" < ")}`;
+    const program = entry.program === undefined ? "" : `, ${entry.program}`;
+    return `weir: ${entry.action} by ${rule} via ${entry.chains.join(" < ")}${program}`;
   }
 
   #flow(entry: FlowEntry, id: number): ReplayFlow {
@@ -127,6 +139,7 @@ export class ResultBuilder implements EngineObserver {
       start: formatTimestamp(entry.start),
       ...(entry.explain === undefined ? {} : { explain: entry.explain }),
       ...(play === undefined ? {} : { play }),
+      ...(entry.program === undefined ? {} : { program: entry.program }),
     };
   }
 
@@ -140,7 +153,7 @@ export class ResultBuilder implements EngineObserver {
   }
 
   /** The document; call it once every flow has ended. */
-  build(captures: ReplayCapture[], counters: Counters): ReplayResult {
+  build(captures: ReplayCapture[], counters: Counters, programs: ReturnType<ProgramRunner["results"]>): ReplayResult {
     return {
       schema: "weir.replay/1",
       captures,
@@ -153,6 +166,13 @@ export class ResultBuilder implements EngineObserver {
       },
       flows: this.#entries.map((entry, id) => this.#flow(entry, id)),
       rules: this.#rules(),
+      ...(programs.length === 0 ? {} : { programs: programs.map(programResult) }),
     };
   }
+}
+
+function programResult({ program, counts }: ReturnType<ProgramRunner["results"]>[number]): ReplayProgram {
+  const { packets, copies, dropped, corrupted, held, reordered, overflowed } = counts;
+  const text = programText({ ...program, name: "" });
+  return { name: program.name, text, packets, copies, dropped, corrupted, held, reordered, overflowed };
 }

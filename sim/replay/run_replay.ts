@@ -2,7 +2,7 @@
 import type { Command, Event, PolicyVerdict, ProcessOwner } from "../../core/act/command.ts";
 import { PcapTap } from "../../core/adapter/tap.ts";
 import { invariant } from "../../core/base/invariant.ts";
-import { addMicros, type Micros, micros } from "../../core/base/micros.ts";
+import { addMicros, type Micros, micros, NEVER } from "../../core/base/micros.ts";
 import type { NamePolicy } from "../../core/classify/classifier.ts";
 import type { FlowFacts } from "../../core/classify/facts.ts";
 import { Lookup } from "../../core/classify/facts.ts";
@@ -19,6 +19,8 @@ import type { ProcessTable } from "../processes.ts";
 import { LivePlay } from "../live_play/live_play.ts";
 import { indexProcesses, ProcessIndex } from "./process_index.ts";
 import { ReplayAdapter } from "./replay_adapter.ts";
+import type { FlowPlays } from "./flow_plays.ts";
+import { SystemPlay } from "./system_play.ts";
 import { ResultBuilder } from "./result_builder.ts";
 
 /** Asks a policy about a flow; undefined leaves the decision to the rules. Never rejects. */
@@ -45,8 +47,8 @@ export interface ReplayWorld {
   readonly verify: Verify;
   readonly seed: number;
   readonly explain: boolean;
-  /** Plays every proxied TCP flow against the stack as well. */
-  readonly play?: boolean | undefined;
+  /** Plays every TCP flow that would end there against our own stack, or rewrites its packets to the system's and back, as well. */
+  readonly play?: "netstack" | "system" | undefined;
   /** Takes the packets as they would leave, as pcapng. */
   readonly output: ByteSink | undefined;
   /** Hears how far the replay is. Units: bytes of the file on disk, packets so far. */
@@ -67,12 +69,17 @@ async function indexSource(source: ReplaySource, index: ProcessIndex): Promise<v
   }
 }
 
+function createPlays({ play, mode, seed }: ReplayWorld): FlowPlays | undefined {
+  if (play === undefined) return undefined;
+  return play === "netstack" ? new LivePlay(seed) : new SystemPlay(mode, seed);
+}
+
 /** One run: an engine, its adapter and its virtual clock. */
 class ReplayRun {
   readonly #world: ReplayWorld;
   readonly #adapter: ReplayAdapter;
   readonly #engine: Engine;
-  readonly #play: LivePlay | undefined;
+  readonly #play: FlowPlays | undefined;
   readonly #builder: ResultBuilder;
   readonly #writer: PcapngWriter | undefined;
   #processIndex: ProcessIndex | undefined = undefined;
@@ -88,7 +95,7 @@ class ReplayRun {
       : new PcapngWriter(world.output, { application: "weir replay" });
     if (this.#writer !== undefined) this.#writer.addInterface({ linkType: LINKTYPE.RAW, name: "weir" });
     this.#adapter = new ReplayAdapter(world.mode, this.#writer === undefined ? undefined : this.#write);
-    const play = world.play === true ? new LivePlay(world.seed) : undefined;
+    const play = createPlays(world);
     this.#play = play;
     this.#builder = new ResultBuilder(
       world.decider,
@@ -120,7 +127,7 @@ class ReplayRun {
     for (const source of this.#world.captures) captures.push(await this.#replaySource(source));
     await this.#finish();
     this.#writer?.flush();
-    return this.#builder.build(captures, this.#engine.counters);
+    return this.#builder.build(captures, this.#engine.counters, this.#engine.programs.results());
   }
 
   /** A file that is no capture does not take the others with it. */
@@ -191,6 +198,7 @@ class ReplayRun {
       case "askPolicy":
         return { kind: "policyAnswered", flow, verdict: await this.#world.policy!(command.facts) };
       case "dial":
+      case "cancelDial":
         // Only an engine with a stack dials.
         return { kind: "dialFailed", flow, error: "failed" };
     }
@@ -203,6 +211,11 @@ class ReplayRun {
       engine.finish(this.#now);
       if (engine.commands.length === 0) break;
       await this.#carryOutCommands();
+    }
+    // What programs hold back leaves when it is due: the clock goes on after the last packet.
+    for (let due = engine.programs.nextDue; due !== NEVER; due = engine.programs.nextDue) {
+      if (due > this.#now) this.#now = due;
+      engine.poll(this.#now, 0);
     }
     engine.endFlows();
     invariant(engine.counters.lawHolds(), "received = delivered + consumed + queued + dropped");
@@ -220,7 +233,7 @@ class ReplayRun {
     return found === undefined ? undefined : ownerOf(found);
   }
 
-  #playPacket(play: LivePlay): void {
+  #playPacket(play: FlowPlays): void {
     const record = this.#engine.classifier.records[this.#engine.classifier.lastFlow];
     if (record !== undefined) play.packet(record.id);
   }

@@ -40,7 +40,11 @@ export type AppOutcome =
 const BUFFER_BYTES = 65_536;
 const scratch = new Uint8Array(BUFFER_BYTES);
 
-/** One program with one connection. */
+/**
+ * One program with one connection: it does what its plan says and compares each byte that it gets with the one that its peer's pattern has in
+ * that place. `Host.attach` (or `attach` here) gives it its connection; set `peer` where the other end is an `Application` too, so that nothing
+ * may arrive that was not sent. Errors: `Violation` from within the world's next step when something does not hold.
+ */
 export class Application {
   readonly name: string;
   readonly plan: AppPlan;
@@ -60,7 +64,7 @@ export class Application {
   readonly #scheduler: Scheduler;
   readonly #prng: Prng;
   /** Called after every look at the connection that an event of the world did not cause: the stack may have something to do. */
-  readonly #onTouched: (now: Micros) => void;
+  #onTouched: ((now: Micros) => void) | undefined;
   #socket: Socket | undefined = undefined;
   #writeAt: Micros = micros(0);
   #readAt: Micros = micros(0);
@@ -72,7 +76,7 @@ export class Application {
     patterns: { outgoing: StreamPattern; incoming: StreamPattern },
     scheduler: Scheduler,
     prng: Prng,
-    onTouched: (now: Micros) => void,
+    onTouched?: (now: Micros) => void,
   ) {
     this.name = name;
     this.plan = plan;
@@ -93,9 +97,10 @@ export class Application {
     return this.outcome !== "open" && this.outcome !== "waiting";
   }
 
-  /** Gives the program its connection. One that it opened itself (`isActive`) is not closed before the handshake is over. */
-  attach(socket: Socket, isActive: boolean, now: Micros): void {
+  /** Gives the program its connection. The handshake of one that it opened itself (`isActive`) is not over yet. */
+  attach(socket: Socket, isActive: boolean, now: Micros, onTouched?: (now: Micros) => void): void {
     this.#socket = socket;
+    this.#onTouched ??= onTouched;
     this.isConnected = !isActive;
     this.outcome = "open";
     this.#writeAt = addMicros(now, this.plan.startDelayUs);
@@ -145,7 +150,7 @@ export class Application {
     this.#scheduler.schedule(at, (now) => {
       if (this.outcome !== "open") return;
       act(now);
-      this.#onTouched(now);
+      this.#onTouched?.(now);
     });
   }
 
@@ -244,7 +249,7 @@ export class Application {
 
   #finish(now: Micros): void {
     const socket = this.#socket!;
-    if (!this.isSendClosed && this.#isSent() && this.isConnected && this.#writeAt <= now) {
+    if (!this.isSendClosed && this.#isSent() && this.#writeAt <= now) {
       const { closes } = this.plan;
       if (closes === "early" || (closes === "afterPeer" && !this.sawEnd)) {
         if (closes !== "early") return;

@@ -9,6 +9,7 @@ import { parse, Verify } from "../../core/parse/parse.ts";
 import type { Application, Socket } from "./application.ts";
 import type { Digest } from "./digest.ts";
 import type { LinkEnd, Scheduler } from "./link.ts";
+import { PieceWatch } from "./piece_watch.ts";
 import { SegmentChecker } from "./segment_checker.ts";
 import { Violation } from "./violation.ts";
 
@@ -63,6 +64,7 @@ export class Host implements HostSink {
   readonly #meta = new PacketMeta();
   readonly #sentMeta = new PacketMeta();
   readonly #checker: SegmentChecker | undefined;
+  readonly #pieces = new PieceWatch();
   /** When the earliest planned look at the stack's timers is. */
   #plannedAt: Micros = NEVER;
 
@@ -81,10 +83,10 @@ export class Host implements HostSink {
     end.onArrival = (now) => this.wake(now);
   }
 
-  /** Gives a connection to a program. */
+  /** Gives a connection to a program; `isActive` when this host opened it, so that its handshake is still to come. */
   attach(socket: HostSocket, application: Application, isActive: boolean, now: Micros): void {
     this.applications.set(socket, application);
-    application.attach(socket, isActive, now);
+    application.attach(socket, isActive, now, (then) => this.touch(then));
     this.touch(now);
   }
 
@@ -102,12 +104,20 @@ export class Host implements HostSink {
     let reason = parse(arena, slot, Verify.All, meta);
     this.#note(slot, true, now);
     if (reason === DropReason.None) {
-      this.#checker?.received(arena, slot, meta);
+      this.#checkReceived(slot, meta);
       reason = this.stack.receive(slot, meta, now);
     }
     arena.release(slot);
     if (reason === DropReason.None) this.counters.consume();
     else this.counters.drop(reason);
+  }
+
+  #checkReceived(slot: Slot, meta: PacketMeta): void {
+    const checker = this.#checker;
+    if (checker === undefined) return;
+    checker.received(this.arena, slot, meta);
+    const whole = this.#pieces.take(this.arena, slot, meta);
+    if (whole !== undefined) checker.received(this.#pieces.arena, whole, this.#pieces.meta);
   }
 
   /** After anything that a stack may have noticed: due timers run, programs hear of what changed, the next timer is planned. */

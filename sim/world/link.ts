@@ -6,6 +6,7 @@ import { WORLD_INBOX_PACKETS_MAX } from "../../core/base/limits.ts";
 import { addMicros, type Micros, micros } from "../../core/base/micros.ts";
 import type { Prng } from "../../core/base/prng.ts";
 import { markCongestion, tooBigAnswer } from "./path_messages.ts";
+import { cutPacket } from "./router_fragments.ts";
 
 /** Plans what happens later. */
 export interface Scheduler {
@@ -40,7 +41,10 @@ export const PERFECT_CHANNEL: ChannelOptions = {
 
 /** Where every packet ends: offered + duplicated = delivered + lost + overflowed + tooBig + cut + underWay. Units: packets. */
 export interface ChannelCounts {
+  /** Of a packet that was too long and came through in pieces, each piece. */
   offered: number;
+  /** Packets that were too long and came through in pieces. */
+  inPieces: number;
   duplicated: number;
   delivered: number;
   lost: number;
@@ -61,6 +65,7 @@ export class Channel {
   isUp = true;
   readonly counts: ChannelCounts = {
     offered: 0,
+    inPieces: 0,
     duplicated: 0,
     delivered: 0,
     lost: 0,
@@ -109,6 +114,13 @@ export class Channel {
     counts.offered++;
     if (!this.isUp) return void counts.cut++;
     if (packet.length > options.mtu) {
+      const pieces = cutPacket(packet, options.mtu);
+      if (pieces !== undefined) {
+        counts.offered--;
+        counts.inPieces++;
+        for (const piece of pieces) this.send(piece, now);
+        return;
+      }
       counts.tooBig++;
       const answer = options.answersTooBig ? tooBigAnswer(packet, options.mtu) : undefined;
       if (answer !== undefined) this.#answer(answer, now);

@@ -5,6 +5,7 @@
  * the others in every combination, and also alone.
  */
 import { type FaultOptions, NO_FAULTS } from "../../core/adapter/fault_plan.ts";
+import { PATH_MTU_V4_MIN } from "../../core/base/limits.ts";
 import { SECOND_US } from "../../core/base/micros.ts";
 import type { Prng } from "../../core/base/prng.ts";
 import { Unreachable } from "../../core/stack/icmp_output.ts";
@@ -70,6 +71,8 @@ export interface Scenario {
   /** Faults end then, and everything has to finish. */
   readonly healUs: number;
   readonly slotCount: number;
+  /** True when a path may be so narrow that routers cut packets. */
+  readonly cutsPackets: boolean;
   /** True when losses or settings may end a connection for good. */
   readonly mayTimeOut: boolean;
 }
@@ -85,6 +88,7 @@ interface FaultFeatures {
   readonly slowLines: boolean;
   readonly smallQueues: boolean;
   readonly smallMtu: boolean;
+  readonly tinyMtu: boolean;
   readonly marks: boolean;
   readonly weather: boolean;
   readonly smallArena: boolean;
@@ -108,6 +112,7 @@ function drawFaultFeatures(prng: Prng): FaultFeatures {
     slowLines: often(),
     smallQueues: prng.chance(1, 3),
     smallMtu: prng.chance(1, 3),
+    tinyMtu: prng.chance(1, 4),
     marks: prng.chance(1, 4),
     weather: often(),
     smallArena: prng.chance(1, 8),
@@ -137,13 +142,21 @@ function drawFaults(features: FaultFeatures, delayUs: number, prng: Prng): Fault
 }
 
 const MTUS: readonly number[] = [1_280, 1_400, 1_492, 1_500, 4_000, 9_000];
-/** IPv4 paths may be narrower; below 552 a stack need not go. Source: `PATH_MTU_V4_MIN`. */
+/** IPv4 devices may have less. */
 const SMALL_MTUS: readonly number[] = [552, 576, 1_006];
+/** IPv4 paths may be narrower than a stack goes down to: there routers cut its packets. Source: `PATH_MTU_V4_MIN`. */
+const TINY_MTUS: readonly number[] = [296, 400, 508];
 
 function drawMtu(features: FaultFeatures, version: 4 | 6, prng: Prng): number {
   if (!features.smallMtu) return 1_500;
   if (version === 4 && prng.chance(1, 3)) return SMALL_MTUS[prng.below(SMALL_MTUS.length)]!;
   return MTUS[prng.below(MTUS.length)]!;
+}
+
+/** What a path lets through, at most what its device does. */
+function drawPathMtu(features: FaultFeatures, deviceMtu: number, version: 4 | 6, prng: Prng): number {
+  if (features.tinyMtu && version === 4 && prng.chance(1, 2)) return TINY_MTUS[prng.below(TINY_MTUS.length)]!;
+  return Math.min(deviceMtu, drawMtu(features, version, prng));
 }
 
 function drawChannel(features: FaultFeatures, mtu: number, prng: Prng): ChannelOptions {
@@ -161,9 +174,7 @@ function drawChannel(features: FaultFeatures, mtu: number, prng: Prng): ChannelO
 function drawLink(features: FaultFeatures, version: 4 | 6, prng: Prng): LinkPlan {
   const deviceMtu = drawMtu(features, version, prng);
   // The path may be narrower than the device, which is what path MTU discovery is for.
-  const pathMtu = features.smallMtu && prng.chance(1, 2)
-    ? Math.min(deviceMtu, drawMtu(features, version, prng))
-    : deviceMtu;
+  const pathMtu = features.smallMtu && prng.chance(1, 2) ? drawPathMtu(features, deviceMtu, version, prng) : deviceMtu;
   return { forth: drawChannel(features, pathMtu, prng), back: drawChannel(features, pathMtu, prng), deviceMtu };
 }
 
@@ -194,6 +205,8 @@ function drawOptions(features: FaultFeatures, deviceMtu: number, version: 4 | 6,
     // Without challenges a guess needs only to hit the window, which happens.
     challengeAcks: prng.chance(3, 4) || features.forgeries,
     rackTlp: prng.chance(3, 4),
+    undo: prng.chance(3, 4),
+    hystart: prng.chance(1, 2),
     dsack: prng.chance(3, 4),
     slowStartAfterIdle: prng.chance(1, 2),
     rtoMinUs: prng.chance(1, 4) ? SECOND_US : 200_000,
@@ -231,7 +244,7 @@ function drawWeather(
       kind,
       forth: drawFaults(features, forth.faults.delayUs, prng),
       back: drawFaults(features, back.faults.delayUs, prng),
-      mtu: Math.min(deviceMtu, drawMtu({ ...features, smallMtu: true }, version, prng)),
+      mtu: drawPathMtu({ ...features, smallMtu: true }, deviceMtu, version, prng),
     };
     weather.push(event);
     if (kind === "partition") weather.push({ ...event, kind: "rejoin", atUs: event.atUs + prng.below(8 * SECOND_US) });
@@ -287,14 +300,20 @@ export function drawScenario(prng: Prng): Scenario {
   const links: LinkPlan[] = [];
   for (let i = prng.between(1, 2); i > 0; i--) links.push(drawLink(features, version, prng));
   const conversations = drawConversations(features, appFeatures, { version, links, healUs }, prng);
+  const forgeries = drawForgeries(features, conversations.length, healUs, prng);
+  const weather = drawWeather(features, links, healUs, version, prng);
+  const cutsPackets = version === 4 &&
+    (links.some(({ forth }) => forth.mtu < PATH_MTU_V4_MIN) || weather.some(({ mtu }) => mtu < PATH_MTU_V4_MIN));
   return {
     version,
     links,
     conversations,
-    forgeries: drawForgeries(features, conversations.length, healUs, prng),
-    weather: drawWeather(features, links, healUs, version, prng),
+    forgeries,
+    weather,
     healUs,
-    slotCount: features.smallArena ? prng.between(2, 6) : 64,
+    cutsPackets,
+    // Refusing a flow takes three: what came, its SYN, the answer. Packets in pieces need room to be put together in.
+    slotCount: features.smallArena && !cutsPackets ? prng.between(3, 6) : 64,
     mayTimeOut: features.impatience || features.bursts || (features.loss && features.harshLoss),
   };
 }

@@ -21,7 +21,10 @@ export interface StackHost {
   readonly address: Uint32Array;
 }
 
-/** Adds a host with a stack. Its secrets are drawn from the world's seed. */
+/**
+ * Adds a host with a stack of its own and one address. Its secrets are drawn from the world's seed. What comes in and no listener takes goes to
+ * `stack.onFlow`; without an owner there it is refused.
+ */
 export function addStackHost(
   world: World,
   name: string,
@@ -42,13 +45,16 @@ export function addStackHost(
   return { host, stack: made!, version, address: new Uint32Array([w0, w1, w2, w3]) };
 }
 
-/** Joins two hosts with a link; each reaches the other's address through it. */
+/**
+ * Joins two hosts with a link; each reaches the other's address through it. `forth` leads from the first to the second; what is not chosen is
+ * as in `PERFECT_CHANNEL`. The link's two directions can be changed, cut and healed while the world runs.
+ */
 export function linkHosts(world: World, a: StackHost, b: StackHost, choices: LinkChoices = {}): Link {
   const key = (party: StackHost) => [addressKey(party.version, party.address, 0)];
   return world.addLink(a.host, key(a), b.host, key(b), choices);
 }
 
-/** Opens a connection from one host to another. Undefined: the ports are in use. */
+/** Opens a connection from one host to another: its SYN leaves now, `Host.attach` gives it to a program. Undefined: the ports are in use. */
 export function connectHosts(
   from: StackHost,
   fromPort: number,

@@ -1,6 +1,6 @@
 /** Bytes that an application sends: each one is known from its place alone, and neighbours always differ, so that none can be missed. */
 
-/** One endless stream of bytes. */
+/** One endless stream of bytes; streams with different salts differ. */
 export class StreamPattern {
   readonly #salt: number;
 

@@ -31,7 +31,11 @@ export interface LinkChoices {
 
 const SLOT_COUNT = 64;
 
-/** Hosts, links and the time that passes between them. */
+/**
+ * Hosts, links and the time that passes between them. Add hosts, join them, then let time pass with `runUntil`: after each event everything is
+ * checked that must hold (every packet ends in one counter, segments keep to their windows, slots come back), and a `Violation` is thrown when
+ * it does not. The same seed and the same calls give the same `digest`.
+ */
 export class World implements Scheduler {
   readonly prng: Prng;
   readonly digest = new Digest();

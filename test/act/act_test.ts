@@ -1,16 +1,13 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Action, actionOf, Actor } from "../../core/act/act.ts";
+import { Action, actionOf } from "../../core/act/act.ts";
 import { Counters } from "../../core/act/counters.ts";
 import { Refuser } from "../../core/stack/refuse.ts";
 import { Arena } from "../../core/adapter/arena.ts";
-import { DUPLICATE_COUNT_MAX } from "../../core/base/limits.ts";
 import { InvariantError } from "../../core/base/invariant.ts";
-import { micros } from "../../core/base/micros.ts";
 import { Prng } from "../../core/base/prng.ts";
 import { DROP_REASON_COUNT, DROP_REASON_NAMES, DropReason } from "../../core/parse/drop_reason.ts";
 import { ACKNOWLEDGMENT, DESTINATION, PacketMeta, SEQUENCE, SOURCE } from "../../core/parse/packet_meta.ts";
 import { parse, Verify } from "../../core/parse/parse.ts";
-import { ListAdapter } from "../support/engine_world.ts";
 import { tcpPacket, udpPacket } from "../support/packets.ts";
 import { parseOne, slotOf } from "../support/slots.ts";
 
@@ -37,20 +34,6 @@ Deno.test("Counters.droppedByName() names each reason that occurred", () => {
   }
   assertEquals(Object.keys(counters.droppedByName()), DROP_REASON_NAMES.slice(1));
   assert(counters.lawHolds());
-});
-
-Deno.test("Actor.forward() sends as many copies as asked for, and never more than the bound", () => {
-  for (const [copies, sent] of [[1, 1], [3, 3], [1000, DUPLICATE_COUNT_MAX]] as const) {
-    const arena = new Arena(4);
-    const adapter = new ListAdapter("divert");
-    const counters = new Counters();
-    const actor = new Actor(arena, adapter, counters);
-    const slot = slotOf(arena, udpPacket({ payload: "x" }));
-    counters.receive();
-    actor.forward(slot, copies, micros(0));
-    assertEquals([adapter.sent.length, counters.delivered, counters.generated], [sent, 1, sent - 1]);
-    assertEquals(arena.freeCount, 4);
-  }
 });
 
 Deno.test("actionOf() has a column value for each verdict", () => {

@@ -219,6 +219,7 @@ Deno.test("Engine counts a SYN on used ports as a new flow for the stack as well
   world.feed(SYN);
   const first = takeDial(world);
   world.feed(tcpPacket({ flags: "S", sequence: 70_000 }));
+  assertEquals(world.engine.commands.shift(), { kind: "cancelDial", flow: first.flow });
   const second = takeDial(world);
   assert(first.flow !== second.flow);
   world.engine.handle({ kind: "dialed", flow: first.flow }, world.now);

@@ -222,3 +222,18 @@ Deno.test("FaultPlan corrupt() does nothing to no bytes", () => {
   plan.corrupt(bytes, 1, 0);
   assertEquals([...bytes], [1, 2, 3]);
 });
+
+Deno.test("FaultAdapter takes a device's word for a packet away with its damage", () => {
+  for (const corruptPpm of [0, PPM]) {
+    const bench = new FaultBench({ corruptPpm });
+    const receive = bench.inner.receive.bind(bench.inner);
+    bench.inner.receive = (arena, now) => {
+      const count = receive(arena, now);
+      for (let i = 0; i < count; i++) arena.vouched[arena.arrivedAt(i)] = 1;
+      return count;
+    };
+    bench.inner.incoming.push(new Uint8Array(40));
+    bench.adapter.receive(bench.arena, micros(0));
+    assertEquals(bench.arena.vouched[bench.arena.take()], corruptPpm === 0 ? 1 : 0);
+  }
+});

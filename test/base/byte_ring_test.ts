@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { createPacketMemory } from "../../core/adapter/packet_memory.ts";
 import { BufferPool, ByteRing, copyBytes } from "../../core/base/byte_ring.ts";
 import { Prng } from "../../core/base/prng.ts";
 
@@ -23,8 +24,30 @@ Deno.test("BufferPool lends powers of two, counts them and keeps no more than it
   assertEquals(pool.take(8_192), large);
 });
 
-Deno.test("ByteRing agrees with a plain array through 20,000 seeded operations", () => {
-  const pool = new BufferPool();
+/** Puts bytes where the packets are and back, as the stack does: `at` moves, so that places differ. */
+class Packets {
+  readonly bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  /** Room for `length` bytes. */
+  place(length: number): number {
+    this.#at = (this.#at + 61) % 64;
+    assert(this.#at + length <= this.bytes.length);
+    return this.#at;
+  }
+
+  put(bytes: Uint8Array): number {
+    const at = this.place(bytes.length);
+    this.bytes.set(bytes, at);
+    return at;
+  }
+}
+
+function checkAgainstArray(pool: BufferPool, packets: Packets): void {
   const ring = new ByteRing(pool);
   const prng = new Prng(9);
   let oracle: number[] = [];
@@ -34,15 +57,16 @@ Deno.test("ByteRing agrees with a plain array through 20,000 seeded operations",
     const length = prng.below(prng.chance(1, 10) ? 3_000 : 100);
     if (kind <= 1 && oracle.length < 20_000) {
       const bytes = new Uint8Array(length).map(() => value++);
-      ring.write(bytes, 0, length);
+      ring.write(packets.bytes, packets.put(bytes), length);
       oracle.push(...bytes);
     } else if (kind === 2 && oracle.length < 20_000) {
       // ahead of a gap, then the gap
       const bytes = new Uint8Array(2 * length).map(() => value++);
       ring.reserve(ring.length + 2 * length);
-      ring.store(ring.length + length, bytes, length, length);
+      const at = packets.put(bytes);
+      ring.store(ring.length + length, packets.bytes, at + length, length);
       ring.reserve(ring.length + 3 * length);
-      ring.store(ring.length, bytes, 0, length);
+      ring.store(ring.length, packets.bytes, at, length);
       ring.advance(2 * length);
       oracle.push(...bytes);
     } else if (kind === 3) {
@@ -53,9 +77,9 @@ Deno.test("ByteRing agrees with a plain array through 20,000 seeded operations",
     } else if (kind === 4 && oracle.length > 0) {
       const offset = prng.below(oracle.length);
       const count = Math.min(length, oracle.length - offset);
-      const into = new Uint8Array(count);
-      ring.peek(offset, into, 0, count);
-      assertEquals([...into], oracle.slice(offset, offset + count));
+      const at = packets.place(count);
+      ring.peek(offset, packets.bytes, at, count);
+      assertEquals([...packets.bytes.subarray(at, at + count)], oracle.slice(offset, offset + count));
     } else if (kind === 5 && prng.chance(1, 20)) {
       ring.release();
       oracle = [];
@@ -64,6 +88,39 @@ Deno.test("ByteRing agrees with a plain array through 20,000 seeded operations",
   }
   ring.release();
   assertEquals(pool.lentBytes, 0);
+}
+
+Deno.test("ByteRing agrees with a plain array through 20,000 seeded operations", () => {
+  checkAgainstArray(new BufferPool(), new Packets(new Uint8Array(8_192)));
+});
+
+Deno.test("ByteRing agrees with a plain array where rings lie beside the packets", () => {
+  const memory = createPacketMemory(1, 1 << 20)!;
+  const pool = new BufferPool(undefined, memory.rings);
+  checkAgainstArray(pool, new Packets(memory.bytes));
+  assert(pool.placeOf(pool.take(2_048)) >= memory.bytes.length);
+});
+
+Deno.test("ByteRing agrees with a plain array where only small rings lie beside the packets", () => {
+  const memory = createPacketMemory(1, 65_536)!;
+  const pool = new BufferPool(undefined, memory.rings);
+  checkAgainstArray(pool, new Packets(memory.bytes));
+  assertEquals(pool.placeOf(pool.take(131_072)), -1);
+});
+
+Deno.test("RingRegion gives out its memory once, and BufferPool keeps all of it", () => {
+  const memory = createPacketMemory(1, 65_536)!;
+  const pool = new BufferPool(0, memory.rings);
+  const taken: Uint8Array[] = [];
+  let outside = pool.take(2_048);
+  for (; pool.placeOf(outside) >= 0; outside = pool.take(2_048)) taken.push(outside);
+  assert(taken.length >= 32 && taken.length < 100);
+  const places = taken.map((buffer) => pool.placeOf(buffer));
+  assertEquals(new Set(places).size, taken.length);
+  for (const place of places) assert(place >= memory.bytes.length && place % 2_048 === 0);
+  pool.give(outside);
+  for (const buffer of taken) pool.give(buffer);
+  assertEquals(pool.keptBytes, taken.length * 2_048);
 });
 
 Deno.test("ByteRing takes at once what it needed before", () => {

@@ -9,6 +9,7 @@ import { factsFromArguments, FLOW_KEYS } from "../../core/cli/flow_arguments.ts"
 import type { PolicyAnswer } from "../../core/host/policy_runner.ts";
 import { MemoryFiles } from "../config/memory_files.ts";
 import { CapturedIo } from "./captured_io.ts";
+import { duplicating } from "../support/programs.ts";
 
 const CONFIG = `proxies: [{name: ss-1, type: ss, server: s, port: 1, udp: false}]
 proxy-groups: [{name: office, type: select, proxies: [ss-1]}]
@@ -137,9 +138,10 @@ Deno.test("explainCommand() passes PASS and targets without UDP over, down to th
 
 Deno.test("explainCommand() asks the policy first and tells what it cost", async () => {
   const taken = await explainJson(["host=x.example", "--policy", "p.ts"], {
-    answer: { kind: "verdict", via: "office", duplicate: 2 },
+    answer: { kind: "verdict", via: "office", program: duplicating(2) },
   });
-  assertEquals([taken.rule, taken.verdict, taken.chains, taken.duplicate], ["Policy", "proxy", ["ss-1", "office"], 2]);
+  assertEquals([taken.rule, taken.verdict, taken.chains], ["Policy", "proxy", ["ss-1", "office"]]);
+  assertEquals(taken.program, "each packet sent 2 times");
   assertEquals(taken.asked, ["policy x.example", "close"]);
   assertEquals(taken.steps.at(-1), {
     kind: "policy",
@@ -147,13 +149,13 @@ Deno.test("explainCommand() asks the policy first and tells what it cost", async
     payload: "",
     target: "office",
     outcome: "matched",
-    why: "the policy says office; each packet is sent 2 times",
+    why: "the policy says office; each packet sent 2 times",
     costUs: 60,
   });
   const left = await explainJson(["host=a.example.org", "--policy", "p.ts"], { answer: { kind: "rules" } });
   assertEquals([left.rule, left.steps.filter((step) => step.kind === "policy").length], ["DomainSuffix", 1]);
   const missing = await explainJson(["host=a.example.org", "--policy", "p.ts"], {
-    answer: { kind: "verdict", via: "nowhere", duplicate: undefined },
+    answer: { kind: "verdict", via: "nowhere", program: undefined },
   });
   assertEquals(missing.rule, "DomainSuffix");
   const issue = { severity: "error", file: "p.ts", line: 1, column: 2, message: "it throws" } as const;
@@ -229,4 +231,28 @@ Deno.test("factsFromArguments() has a key for every field of Metadata, and reads
   assertEquals([facts.sniffEch, facts.sniffProtocol, facts.dnsMode], [true, "tls", "fake-ip"]);
   assertEquals(factsFromArguments(["processPath=C:\\Apps\\game.exe"]).process, "game.exe");
   assertThrows(() => factsFromArguments(["__proto__=1"]), UsageError);
+});
+
+Deno.test("explainCommand() shows the filter of a diverting device with its reasons", async () => {
+  const config =
+    `proxies: [{name: h, type: http, server: s, port: 1}]\nrules: ["IP-CIDR,198.51.100.7/32,h", "MATCH,DIRECT"]`;
+  const { status, output } = await explain(["--filter"], { config, columns: 60 });
+  assertEquals(status, 0);
+  assertEquals(output.split("\n").slice(0, 3), [
+    "outbound and !loopback and remoteAddr == 198.51.100.7 and",
+    "  (fragment or tcp)",
+    "5 of 256 tests",
+  ]);
+  assert(output.includes("IP-CIDR,198.51.100.7/32,h: taken by its addresses"));
+  const told = JSON.parse((await explain(["--filter", "--json"], { config })).output);
+  assertEquals([told.schema, told.testCount, told.testCountMax, told.isWidened], [
+    "weir.explain-filter/1",
+    5,
+    256,
+    false,
+  ]);
+  assertEquals(told.parts.length, 1);
+  const nothing = await explain(["--filter"], { config: 'rules: ["MATCH,DIRECT"]' });
+  assertEquals(nothing.output, "false\nNothing is diverted: the rules leave every flow alone.\n");
+  await assertRejects(() => explain(["--filter", "host=a.example"]), UsageError, "expected --filter or key=value");
 });

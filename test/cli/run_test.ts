@@ -85,6 +85,8 @@ Deno.test("runCommand() says what is wrong when arguments or configuration canno
     ["--address=10.0.0.1", "Cannot use --address 10.0.0.1: expected prefixes like 198.18.0.1/30"],
     ["--route=here", "Cannot use --route here"],
     ["--source-address=x", "Cannot use --source-address x: expected addresses"],
+    ["--stack=lwip", "Cannot use the stack lwip: this weir has no lwIP library; use netstack, system or mixed"],
+    ["--stack=gvisor2", "Cannot use --stack gvisor2: expected netstack, system, mixed"],
     ["--log=loud", "Cannot use --log loud: expected silent, error, warning, info, debug"],
     ["now", "Cannot run now: expected options only"],
   ];
@@ -104,4 +106,66 @@ Deno.test("runCommand() says so when the system has no device", async () => {
   const { doors } = quietDoors();
   const error = await assertRejects(() => runCommand([], new KeptIo(), { ...doors, devices: {} }), UsageError);
   assertStringIncludes(error.message, "Cannot run live: weir has no device for");
+});
+
+/** Doors with a device that diverts beside the TUN device. */
+function divertDoors(): ReturnType<typeof quietDoors> {
+  const quiet = quietDoors();
+  const nfqueue = (settings: DeviceSettings): LiveDevice => {
+    const device = quiet.doors.devices.tun!(settings);
+    const { adapter } = device;
+    return { ...device, adapter: { ...adapter, capabilities: { ...adapter.capabilities, kind: "divert" } } };
+  };
+  return { ...quiet, doors: { ...quiet.doors, devices: { tun: quiet.doors.devices.tun!, nfqueue } } };
+}
+
+Deno.test("runCommand() listens for the system's TCP where the device is, and closes that too", async () => {
+  for (const stack of ["system", "mixed"]) {
+    const { doors, closed } = quietDoors();
+    const places: string[] = [];
+    const tun = (settings: DeviceSettings): LiveDevice => {
+      const inside = <T>(work: () => T): T => {
+        places.push(settings.name);
+        return work();
+      };
+      return { ...doors.devices.tun!(settings), inside };
+    };
+    const io = new KeptIo();
+    const args = [`--stack=${stack}`, "--address=127.0.0.1/8", "--netns=blue"];
+    assertEquals(await runCommand(args, io, { ...doors, devices: { tun } }), 0);
+    assertStringIncludes(io.errors, "TCP through the system's own");
+    assertEquals([places, closed.count], [["weir0"], 1]);
+  }
+});
+
+Deno.test("runCommand() takes the stack from the configuration, and closes the device when nothing can listen", async () => {
+  const file = await Deno.makeTempFile({ suffix: ".yaml" });
+  await Deno.writeTextFile(file, "tun: { enable: true, stack: system, inet4-address: [127.0.0.1/32] }\n");
+  const { doors, closed } = quietDoors();
+  const failed = runCommand([`--config=${file}`], new KeptIo(), doors);
+  await assertRejects(() => failed, Error, "the device has no address with room for a second one beside it");
+  await Deno.remove(file);
+  assertEquals(closed.count, 1);
+});
+
+Deno.test("runCommand() diverts when the configuration enables that alone, in the mode that it names", async () => {
+  for (const mode of ["netstack", "redirect"]) {
+    const file = await Deno.makeTempFile({ suffix: ".yaml" });
+    const divert = `weir: { divert: { enable: true, mode: ${mode}, filter: "tcp", priority: 7 } }\n`;
+    await Deno.writeTextFile(file, divert);
+    const { doors, opened } = divertDoors();
+    const io = new KeptIo();
+    assertEquals(await runCommand([`--config=${file}`], io, doors), 0);
+    const { name, divert: wanted, addresses, routes, sources } = opened[0]!;
+    assertEquals([name, wanted!.priority, addresses, routes, sources], ["nfqueue", 7, [], [], []]);
+    // What the listeners send has to come by as well.
+    const filter = wanted!.filter.replace(/(tcp.SrcPort == )\d+/g, "$1L");
+    assertEquals(/^tcp$|^\(tcp\)( or tcp.SrcPort == L){1,2}$/.exec(filter)?.[0], filter);
+    assertEquals(filter.includes("L"), mode === "redirect");
+    assertStringIncludes(io.errors, `nfqueue is up: diverts ${wanted!.filter}, priority 7`);
+    assertEquals(io.errors.includes("TCP through the system's own"), mode === "redirect");
+    const stack = await assertRejects(() => runCommand([`--config=${file}`, "--stack=system"], io, doors), UsageError);
+    assertStringIncludes(stack.message, "weir.divert.mode says what becomes of them");
+    await Deno.remove(file);
+  }
 });

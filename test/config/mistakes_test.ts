@@ -158,7 +158,7 @@ proxy-providers:
       '9:41: error: Cannot read the group "all": found "GLOBAL", expected the name of a proxy or group',
       '9:67: error: Cannot read proxy-groups[6].expected-status: found "20x", expected HTTP status codes like "200/302-308", or *',
       "10:5: error: Cannot read proxy-groups[7]: found a single value, expected a table of keys and values",
-      '12:20: error: Cannot read proxy-providers.provider: proxy-providers of type "http" are not supported yet, expected "file" (download the list to "path" yourself) or "inline"',
+      '12:31: error: Cannot fetch the proxy-provider "provider": nothing is downloaded here',
       '13:28: error: Cannot read the proxy-provider "file" missing.yaml: there is no such file',
       '14:11: error: Cannot read proxy-providers.nofile: the key "path" is missing',
       'bad.yaml:2:5: error: Cannot read the proxy "x": the key "port" is missing',
@@ -188,7 +188,7 @@ rules:
     },
     issues: [
       '2:43: error: Cannot read the rule-provider "a" lists/missing.txt: there is no such file',
-      '3:13: error: Cannot read rule-providers.b: rule-providers of type "http" are not supported yet, expected "file" (download the list to "path" yourself) or "inline"',
+      '3:42: error: Cannot fetch the rule-provider "b": nothing is downloaded here',
       '4:58: error: Cannot read rule-providers.c.format: the format "mrs" is not supported, expected "yaml" or "text"',
       "5:73: error: Cannot read rule-providers.d.payload[1]: unsupported rule type on classical rule-set: MATCH",
       '5:90: error: Cannot read rule-providers.d.payload[2]: "1.2.3.4/99" is not an address prefix; expected 192.0.2.0/24 or 2001:db8::/32',

@@ -6,6 +6,7 @@ import type { Decider } from "../../core/decide/decider.ts";
 import { LinearDecider } from "../../core/decide/linear.ts";
 import type { Need, Verdict } from "../../core/decide/verdict.ts";
 import { answerName, answerProcess, answerResolve, randomConfig, randomFacts } from "./random_rules.ts";
+import { duplicating } from "../support/programs.ts";
 
 const SEED = 20260714;
 const CONFIG_COUNT = 2_000;
@@ -19,7 +20,7 @@ function emptyVerdict(): Verdict {
     target: "?",
     chains: [],
     ruleIndex: -2,
-    effects: { duplicate: 9 },
+    effects: { program: duplicating(9) },
   };
 }
 

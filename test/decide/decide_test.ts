@@ -11,6 +11,7 @@ import { parseProviderEntries } from "../../core/decide/provider.ts";
 import type { Rule } from "../../core/decide/rule.ts";
 import { buildTargets } from "../../core/decide/targets.ts";
 import type { Verdict } from "../../core/decide/verdict.ts";
+import { duplicating } from "../support/programs.ts";
 
 function rulesOf(lines: readonly string[]): Rule[] {
   return lines.map((line) => {
@@ -339,7 +340,7 @@ Deno.test("decideTarget() fills the verdict of a target that can take the flow, 
       target: "?",
       chains: [],
       ruleIndex: 3,
-      effects: { duplicate: 2 },
+      effects: { program: duplicating(2) },
     };
     assertEquals(decider.decideTarget("office", factsOf({ network: "udp" }), verdict), true);
     assertEquals(verdict, {

@@ -13,6 +13,7 @@ import { Verify } from "../../core/parse/parse.ts";
 import { ScriptedDecider } from "../support/engine_world.ts";
 import { ipv4Packet, ipv6Packet, tcpPacket, udpDatagram, udpPacket } from "../support/packets.ts";
 import { mutateBytes, pick } from "./mutate.ts";
+import { duplicating } from "../support/programs.ts";
 
 /** Packets that belong together, in order: a capture's, or a built conversation's. */
 export type Conversation = readonly Uint8Array[];
@@ -239,7 +240,7 @@ export class FuzzWorld {
 
   #verdict() {
     const via = this.#prng.chance(1, 2) ? "nowhere" : undefined;
-    return this.#prng.chance(1, 2) ? undefined : { via, effects: { duplicate: this.#prng.between(1, 9) } };
+    return this.#prng.chance(1, 2) ? undefined : { via, effects: { program: duplicating(this.#prng.between(1, 9)) } };
   }
 
   #check(): void {

@@ -1,4 +1,5 @@
 /** Any bytes at a stack with listeners, waiting flows, connections and UDP sources: no throw, no growth, no amplification. */
+import { STACK_CREDIT_BYTES } from "../../core/base/limits.ts";
 import { micros } from "../../core/base/micros.ts";
 import { Prng } from "../../core/base/prng.ts";
 import { DROP_REASON_NAMES } from "../../core/parse/drop_reason.ts";
@@ -120,7 +121,7 @@ class StackFuzz {
   }
 }
 
-/** How a run went. */
+/** How a run went, all of it. Units: bytes and packets. */
 export interface StackFuzzReport {
   readonly bytesIn: number;
   readonly bytesOut: number;
@@ -135,27 +136,33 @@ function check(condition: boolean, message: string): void {
 
 /**
  * Gives a stack `count` mutated packets: half of them while time stands still, so that every answer has its question, half with timers
- * running. Errors: when an answer is longer than it may be, something grows beyond its bound, or something is left at the end.
+ * running. `onPacket` is called before each. Errors: when an answer is longer than it may be, something grows beyond its bound, or something is left at the end.
  */
-export function fuzzStack(seed: number, count: number): StackFuzzReport {
+export function fuzzStack(seed: number, count: number, onPacket: () => void = () => {}): StackFuzzReport {
   const fuzz = new StackFuzz(seed);
   const { world, prng } = fuzz;
   const { stack } = world;
   const corpus = seeds(fuzz.peers);
   const draw = () => mutate(corpus[prng.below(corpus.length)]!, prng);
+  const checkBytes = () => {
+    check(world.bytesOut <= world.bytesIn + STACK_CREDIT_BYTES, "more was answered than asked, and than the allowance");
+  };
   for (let i = 0; i < count / 2; i++) {
+    onPacket();
     const packet = draw();
     const before = world.bytesOut;
     fuzz.give(packet);
     check(world.bytesOut - before <= packet.length + ICMP_OVERHEAD, `packet ${i} was answered with more than it is`);
+    checkBytes();
     if (i % 64 === 0) fuzz.drain();
     world.now = micros(world.now + 20);
   }
-  const { bytesIn, bytesOut, packetsOut } = world;
   for (let i = 0; i < count / 2; i++) {
     fuzz.give(draw());
     if (i % 64 === 0) fuzz.drain();
+    onPacket();
     world.pass(20_000);
+    checkBytes();
     const isBounded = stack.connectionCount <= 1_024 && stack.halfOpenCount <= 256 && stack.udpCount <= 256;
     check(isBounded && stack.bufferedBytes < 64 << 20, `packet ${i} made something grow`);
   }
@@ -164,5 +171,7 @@ export function fuzzStack(seed: number, count: number): StackFuzzReport {
   const left = [stack.pendingCount, stack.halfOpenCount, stack.udpCount];
   check(left.every((each) => each === 0), `left at the end: ${left}`);
   check(world.arena.freeCount === world.arena.slotCount, "slots are left behind");
+  checkBytes();
+  const { bytesIn, bytesOut, packetsOut } = world;
   return { bytesIn, bytesOut, packetsOut, outcomes: fuzz.outcomes };
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { PolicyHost } from "../../core/host/policy_host.ts";
+import { programText } from "../../core/decide/packet_program.ts";
 import { line, meta, until, withPolicy } from "./policy_fixture.ts";
 
 /** A policy whose `onConnection` is this body. It begins at line 3, column 3. */
@@ -14,20 +15,29 @@ function asking(body: string, head = ""): string {
 Deno.test("PolicyHost.ask() hands on what the script answers", async () => {
   const body = `    if (meta.host === "a") return "office";
     if (meta.host === "b") return { duplicate: 2, via: "DIRECT" };
-    if (meta.host === "c") return { duplicate: 3 };
+    if (meta.host === "c") return { program: [{ duplicate: 3, delay: "20ms" }] };
+    if (meta.host === "g") return { program: " twice " };
     if (meta.host === "d") { await null; return "later"; }
     if (meta.host === "e") return {};`;
   await withPolicy(asking(body), {}, async ({ host, issues, told }) => {
     assertEquals(issues, []);
     assertEquals(host!.hasOnConnection, true);
-    const answers = await Promise.all(["a", "b", "c", "d", "e", "f"].map((name) => host!.ask(meta({ host: name }))));
-    assertEquals(answers, [
-      { kind: "verdict", via: "office", duplicate: undefined },
-      { kind: "verdict", via: "DIRECT", duplicate: 2 },
-      { kind: "verdict", via: undefined, duplicate: 3 },
-      { kind: "verdict", via: "later", duplicate: undefined },
+    const answers = await Promise.all(
+      ["a", "b", "c", "d", "e", "f", "g"].map((name) => host!.ask(meta({ host: name }))),
+    );
+    const texts = answers.map((answer) =>
+      answer.kind === "verdict" && typeof answer.program === "object"
+        ? { ...answer, program: programText(answer.program) }
+        : answer
+    );
+    assertEquals(texts, [
+      { kind: "verdict", via: "office", program: undefined },
+      { kind: "verdict", via: "DIRECT", program: "each packet sent 2 times" },
+      { kind: "verdict", via: undefined, program: "each packet delayed 20 ms, sent 3 times" },
+      { kind: "verdict", via: "later", program: undefined },
       { kind: "rules" },
       { kind: "rules" },
+      { kind: "verdict", via: undefined, program: "twice" },
     ]);
     assertEquals(told, []);
   });
@@ -196,7 +206,7 @@ const BAD_ANSWERS: [body: string, expected: string][] = [
   ["    const f: any = 1, g: number = 2; f(g);", "4:38 Cannot ask the policy: TypeError: f is not a function"],
   [
     "    return 5;",
-    "3:3 Cannot ask the policy: its answer makes no sense: expected a target's name, { via, duplicate } or undefined, found 5",
+    "3:3 Cannot ask the policy: its answer makes no sense: expected a target's name, { via, program, duplicate, … } or undefined, found 5",
   ],
   ["    return null;", "found null"],
   ["    return Symbol.iterator;", "found a symbol"],
@@ -205,7 +215,10 @@ const BAD_ANSWERS: [body: string, expected: string][] = [
   ["    return Object.fromEntries(Array.from({ length: 1e5 }, (_, n) => [n, n]));", 'there is no "0" in an answer'],
   ["    return { via: 5 };", "via is the name of a target, found 5"],
   ["    return { via: 'x'.repeat(1e6) };", "a text of 1000000 characters"],
-  ["    return { duplicate: 1e9 };", "duplicate is a whole number from 1 to 10, found 1000000000"],
+  ["    return { duplicate: 1e9 };", "duplicate: expected a whole number from 1 to 10, found 1000000000"],
+  ["    return { program: [{}, { delay: -1 }] };", "program[1].delay: expected a time from 0 to 10 s"],
+  ["    return { program: { when: 'tcp and' } };", "program[0].when: "],
+  ["    return { program: 'a', duplicate: 2 };", "an answer has either a program or the keys of one step, not both"],
   ["    return { get via() { throw new Error('got'); } };", "Error: got"],
   ["    return new Proxy({}, { ownKeys() { throw 7; } });", "7 was thrown"],
   ["    throw Object.create(null);", "an object was thrown"],
@@ -251,7 +264,7 @@ Deno.test("PolicyHost.ask() stops a script that never returns at its loop, and w
       await withPolicy(text, { deadlineMs: 80 }, async ({ host, told }) => {
         const [hung, next] = await Promise.all([host!.ask(meta()), host!.ask(meta({ host: "count" }))]);
         assertEquals(hung.kind, "failed");
-        assertEquals(next, { kind: "verdict", via: "2", duplicate: undefined });
+        assertEquals(next, { kind: "verdict", via: "2", program: undefined });
         assertEquals(told.length >= 1, true);
         assertStringIncludes(line(told[0]!), "it did not return within 80 ms");
         assertStringIncludes(line(told[0]!), `policy.ts:${place.replace("4:", "5:")}`);
@@ -265,7 +278,7 @@ Deno.test("PolicyHost.ask() gives up a promise that is never settled, and goes o
   await withPolicy(asking(body), { deadlineMs: 60 }, async ({ host, told }) => {
     const [never, next] = await Promise.all([host!.ask(meta({ host: "a" })), host!.ask(meta())]);
     assertEquals(never.kind, "failed");
-    assertEquals(next, { kind: "verdict", via: "x", duplicate: undefined });
+    assertEquals(next, { kind: "verdict", via: "x", program: undefined });
     assertEquals(told.map(line), [
       "policy.ts:3:9 Cannot ask the policy: its promise was not settled in time (deadline 60 ms)",
     ]);
@@ -277,7 +290,7 @@ Deno.test("PolicyHost.ask() starts a worker anew that does not stop by itself", 
   const body =
     '    calls++;\n    if (meta.host === "a") return /^(a+)+$/.test("a".repeat(24) + "b");\n    return String(calls);';
   await withPolicy(asking(body, " let calls = 0;"), { deadlineMs: 60 }, async ({ host, told }) => {
-    assertEquals(await host!.ask(meta()), { kind: "verdict", via: "1", duplicate: undefined });
+    assertEquals(await host!.ask(meta()), { kind: "verdict", via: "1", program: undefined });
     const answers = await Promise.all([host!.ask(meta({ host: "a" })), host!.ask(meta())]);
     assertEquals(answers.map(({ kind }) => kind), ["failed", "failed"]);
     assertEquals(told.map(line), [
@@ -285,7 +298,7 @@ Deno.test("PolicyHost.ask() starts a worker anew that does not stop by itself", 
     ]);
     assertEquals(
       await host!.ask(meta()),
-      { kind: "verdict", via: "1", duplicate: undefined },
+      { kind: "verdict", via: "1", program: undefined },
       "a new worker counts from the start",
     );
   });
@@ -329,7 +342,7 @@ Deno.test("PolicyHost.ask() answers 1,000 calls in flight, each its own", async 
   await withPolicy(asking(body), { deadlineMs: 2_000 }, async ({ host, told }) => {
     const ports = Array.from({ length: 1_000 }, (_, port) => String(port));
     const answers = await Promise.all(ports.map((sourcePort) => host!.ask(meta({ sourcePort }))));
-    assertEquals(answers, ports.map((port) => ({ kind: "verdict", via: `t${port}`, duplicate: undefined })));
+    assertEquals(answers, ports.map((port) => ({ kind: "verdict", via: `t${port}`, program: undefined })));
     assertEquals(told, []);
   });
 });

@@ -60,7 +60,7 @@ Deno.test("a policy cannot use what reaches out of its worker", async (t) => {
         );
       });
     }
-    assertEquals(await host!.ask(meta()), { kind: "verdict", via: "alive", duplicate: undefined });
+    assertEquals(await host!.ask(meta()), { kind: "verdict", via: "alive", program: undefined });
   });
 });
 
@@ -121,7 +121,7 @@ Deno.test("isFromWorker() takes the worker's own messages and nothing else", () 
     { kind: "loaded", rules: [["MATCH,DIRECT", "stack"]], onConnection: true, onDns: false },
     { kind: "failed", error: { message: "m", stack: "s" } },
     { kind: "pending", id: 0 },
-    { kind: "answer", id: 1, via: undefined, duplicate: undefined },
+    { kind: "answer", id: 1, via: undefined, program: undefined },
     { kind: "nonsense", id: 1, message: "m" },
     { kind: "threw", id: 1, error: { message: "m", stack: "s" } },
     { kind: "late", id: 1, error: { message: "m", stack: "s" } },
@@ -133,7 +133,7 @@ Deno.test("isFromWorker() takes the worker's own messages and nothing else", () 
     assertEquals(isFromWorker({ ...message, secret: "s" }, "s"), true, String(message.kind));
     assertEquals(isFromWorker({ ...message, secret: "t" }, "s"), false);
     for (const field of Object.keys(message)) {
-      if (["via", "duplicate"].includes(field)) continue; // read again by readAnswer
+      if (["via", "program"].includes(field)) continue; // read again by readAnswer
       for (const bad of [null, [], {}, -1, 0.5, "x".repeat(100_000), () => 1]) {
         if (field === "rules" && Array.isArray(bad) || field === "heap" && typeof bad === "number") continue;
         assertEquals(

@@ -70,8 +70,8 @@ Deno.test("PolicyHost lets the old version answer what it was asked", async () =
       const asked = host!.ask(meta());
       await write("policy.ts", slow("new", 0));
       await until(() => host!.ruleLines[0]!.text === "MATCH,new");
-      assertEquals(await asked, { kind: "verdict", via: "old", duplicate: undefined });
-      assertEquals(await host!.ask(meta()), { kind: "verdict", via: "new", duplicate: undefined });
+      assertEquals(await asked, { kind: "verdict", via: "old", program: undefined });
+      assertEquals(await host!.ask(meta()), { kind: "verdict", via: "new", program: undefined });
     },
   );
 });
@@ -83,7 +83,7 @@ Deno.test("PolicyHost does not look at its files without `watch`", async () => {
     async ({ host, write }) => {
       await write("policy.ts", 'export default { onConnection: () => "b" };');
       await new Promise((resolve) => setTimeout(resolve, 60));
-      assertEquals(await host!.ask(meta()), { kind: "verdict", via: "a", duplicate: undefined });
+      assertEquals(await host!.ask(meta()), { kind: "verdict", via: "a", program: undefined });
     },
   );
 });

@@ -1,5 +1,10 @@
 import { assertEquals } from "@std/assert";
-import { RELAY_BUFFER_BYTES_MAX, RELAY_HALF_CLOSED_IDLE_US, TCP_IDLE_US } from "../../core/base/limits.ts";
+import {
+  RELAY_BUFFER_BYTES_MAX,
+  RELAY_BUFFER_BYTES_MIN,
+  RELAY_HALF_CLOSED_IDLE_US,
+  TCP_IDLE_US,
+} from "../../core/base/limits.ts";
 import { micros } from "../../core/base/micros.ts";
 import type { Duplex } from "../../core/host/duplex.ts";
 import { Relay } from "../../core/host/relay.ts";
@@ -91,4 +96,47 @@ Deno.test("Relay.expire() ends a silent relay, sooner when a half is closed", as
     assertEquals(await running, "idle");
     assertEquals([near.events.at(-1), far.events.at(-1)], ["abort", "abort"]);
   }
+});
+
+Deno.test("Relay asks for no buffer before a stream has something to say, and lends it on", async () => {
+  const { near, far, relay } = pair();
+  let asked = 0;
+  let speak = () => {};
+  const waiting = near as ScriptedStream & { whenReadable?: () => Promise<void> };
+  waiting.whenReadable = () => {
+    asked++;
+    return new Promise((resolve) => speak = resolve);
+  };
+  let reads = 0;
+  const read = near.read.bind(near);
+  near.read = (into) => {
+    reads++;
+    return read(into);
+  };
+  const running = relay.run();
+  near.give(100, 200, null);
+  far.give(null);
+  for (let i = 0; i < 3; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    assertEquals([asked, reads], [i + 1, i]);
+    speak();
+  }
+  assertEquals(await running, "closed");
+  assertEquals([relay.upload, far.written], [300, 300]);
+});
+
+Deno.test("Relay reads more at once while there is more, and less again afterwards", async () => {
+  const { near, far, relay } = pair();
+  const sizes: number[] = [];
+  const read = far.read.bind(far);
+  far.read = (into) => {
+    sizes.push(into.length);
+    return read(into);
+  };
+  far.give(RELAY_BUFFER_BYTES_MAX * 4, ...new Array(10).fill(1), null);
+  near.give(null);
+  assertEquals(await relay.run(), "closed");
+  assertEquals(Math.max(...sizes), RELAY_BUFFER_BYTES_MAX);
+  assertEquals([sizes[0], sizes.at(-1)], [RELAY_BUFFER_BYTES_MIN, RELAY_BUFFER_BYTES_MIN]);
+  assertEquals(near.written, RELAY_BUFFER_BYTES_MAX * 4 + 10);
 });

@@ -12,6 +12,11 @@ export const WEB_PORT = 8080;
 const REASON = whyNotLive();
 if (REASON !== undefined) console.log(`test/live is skipped: ${REASON}`);
 
+/** Where TCP flows may end. */
+export type StackName = "netstack" | "system" | "mixed";
+/** All of them. */
+export const STACKS: readonly StackName[] = ["netstack", "system", "mixed"];
+
 /** Starts weir. `options` come after those that every test needs; `env` is for the faulty adapter. */
 export async function startWeir(
   lab: Lab,

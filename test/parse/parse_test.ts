@@ -45,6 +45,24 @@ Deno.test("parse() reads a UDP packet over IPv6", () => {
   assertEquals([...meta.words.subarray(SOURCE, SOURCE + 4)], [0x20010db8, 0, 0, 1]);
 });
 
+Deno.test("parse() leaves the transport's checksum to a device that vouches for it, and no other checksum", () => {
+  const damaged = change(tcp4, [tcp4.length - 1, 0]);
+  const both = change(damaged, [10, tcp4[10]! ^ 1]);
+  const reasonOf = (packet: Uint8Array, vouched: number, verify: Verify) => {
+    const arena = new Arena(2);
+    const slot = slotOf(arena, packet);
+    arena.vouched[slot] = vouched;
+    const reason = parse(arena, slot, verify, new PacketMeta());
+    arena.release(slot);
+    assertEquals(arena.vouched[arena.acquire()], 0);
+    return reason;
+  };
+  assertEquals(reasonOf(damaged, 0, Verify.All), DropReason.TcpBadChecksum);
+  assertEquals(reasonOf(damaged, 1, Verify.All), DropReason.None);
+  assertEquals(reasonOf(both, 1, Verify.All), DropReason.Ipv4BadChecksum);
+  assertEquals(reasonOf(both, 1, Verify.None), DropReason.None);
+});
+
 Deno.test("parse() ignores padding behind the packet", () => {
   const padded = new Uint8Array(tcp4.length + 6).fill(0x99);
   padded.set(tcp4);

@@ -1,5 +1,6 @@
 /** An engine over a scripted adapter, with a decider that tests tell what to say. */
 import type { TerminateOptions } from "../../core/act/terminate.ts";
+import type { TranslateOptions } from "../../core/act/translate_options.ts";
 import type { Adapter, Capabilities } from "../../core/adapter/adapter.ts";
 import { type Arena, NO_SLOT, type Slot } from "../../core/adapter/arena.ts";
 import { type Micros, micros } from "../../core/base/micros.ts";
@@ -7,6 +8,7 @@ import { type FlowFacts, Lookup, ruleHost } from "../../core/classify/facts.ts";
 import type { FlowRecord } from "../../core/classify/flow_record.ts";
 import { createSniffOptions } from "../../core/classify/sniffer.ts";
 import type { Decider } from "../../core/decide/decider.ts";
+import type { PacketProgram } from "../../core/decide/packet_program.ts";
 import type { Deliberation } from "../../core/decide/deliberation.ts";
 import type { ExplainStep, Need, Verdict, VerdictAction } from "../../core/decide/verdict.ts";
 import { Engine } from "../../core/engine.ts";
@@ -56,7 +58,7 @@ export class ListAdapter implements Adapter {
 export interface Script {
   action: VerdictAction;
   wants: Need[];
-  duplicate?: number;
+  program?: PacketProgram;
   policyTargets: Record<string, VerdictAction>;
 }
 
@@ -98,6 +100,7 @@ export class ScriptedDecider implements Decider {
     verdict.target = "x";
     verdict.chains = ["x"];
     verdict.ruleIndex = 0;
+    verdict.effects = this.script.program === undefined ? undefined : { program: this.script.program };
     return "none";
   }
 }
@@ -127,9 +130,12 @@ export class EngineWorld {
       unwanted?: string;
       verify?: Verify;
       stack?: TerminateOptions;
+      translate?: TranslateOptions;
+      adapter?: ListAdapter;
+      looksUpOwn?: boolean;
     } = {},
   ) {
-    this.adapter = new ListAdapter(options.kind ?? "tun");
+    this.adapter = options.adapter ?? new ListAdapter(options.kind ?? "tun");
     this.engine = new Engine({
       adapter: this.adapter,
       decider: this.decider,
@@ -146,6 +152,8 @@ export class EngineWorld {
       },
       verify: options.verify ?? Verify.None,
       hasPolicy: options.hasPolicy ?? false,
+      looksUpOwn: options.looksUpOwn ?? false,
+      translate: options.translate,
       ...(options.stack === undefined ? {} : { stack: options.stack }),
       observer: {
         flowStarted: () => {},

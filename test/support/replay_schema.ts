@@ -142,8 +142,23 @@ const result = record({
       stackRetransmissions: count,
       resets: count,
     }),
+    "program?": text,
   })),
   rules: listOf(record({ type: text, payload: text, proxy: text, hits: count })),
+  "programs?": listOf(
+    record({
+      name: text,
+      text,
+      packets: count,
+      copies: count,
+      dropped: count,
+      corrupted: count,
+      held: count,
+      reordered: count,
+      overflowed: count,
+    }),
+    1,
+  ),
 });
 
 interface Numbers {

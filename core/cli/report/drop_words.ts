@@ -37,6 +37,9 @@ const WORDS: ReadonlyMap<string, string> = new Map([
   ["backlogFull", "too many connections were being opened"],
   ["portUnreachable", "nobody takes datagrams there"],
   ["icmpUnrelated", "ICMP message about nothing known"],
+  ["programDrop", "dropped by a packet program"],
+  ["programOverflow", "a packet program held too many packets back"],
+  ["programCorrupt", "damaged by a packet program on its way into the stack"],
 ]);
 
 /** True when `dropWords()` has a sentence of its own for this reason. */

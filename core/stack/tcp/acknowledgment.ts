@@ -10,20 +10,25 @@ import * as tcp from "../../wire/tcp.ts";
 import { raise } from "./ending.ts";
 import type { IncomingSegment } from "./incoming_segment.ts";
 import { timestampNow } from "./outgoing_options.ts";
+import { forgetPathMtu } from "./handshake.ts";
+import { noteBlind } from "./blind_answer.ts";
+import { noteHystartRtt } from "./hystart.ts";
 import { noteDsack } from "./rack.ts";
+import { noteDuplicateReport } from "./undo.ts";
 import { onAcknowledged } from "./recovery.ts";
 import { sampleRtt } from "./rto.ts";
 import { LossTimer, type Tcb } from "./tcb.ts";
 import { TcpEvent } from "./tcp_state.ts";
 
 /** Answers a segment that may be forged with an ACK, a few in a second at most. Source: RFC 5961 sections 3, 4, 5 and 7. */
-export function challenge(c: Tcb, now: Micros): void {
+export function challenge(c: Tcb, segment: IncomingSegment, now: Micros): void {
   if (c.challengeStartAt === NEVER || now - c.challengeStartAt >= SECOND_US) {
     c.challengeStartAt = now;
     c.challengeCount = 0;
   }
   if (c.challengeCount >= c.options.challengeAcksPerSecond) return;
   c.challengeCount++;
+  noteBlind(c, segment);
   c.challengeNow = true;
 }
 
@@ -33,12 +38,12 @@ export function processAck(c: Tcb, segment: IncomingSegment, now: Micros): boole
   const most = c.probeSent ? (c.sndNxt + 1) | 0 : c.sndNxt;
   if (seqLess(most, ack)) {
     // It acknowledges what was never sent.
-    challenge(c, now);
+    challenge(c, segment, now);
     return false;
   }
   if (seqLess(ack, c.sndUna)) {
     if (c.options.challengeAcks && seqLess(ack, (c.sndUna - c.maxSndWnd) | 0)) {
-      challenge(c, now);
+      challenge(c, segment, now);
       return false;
     }
     takeOldAck(c, segment, now);
@@ -95,6 +100,7 @@ function advance(c: Tcb, ack: number, acked: number, now: Micros): void {
   c.softError = 0;
   c.unackedSince = c.sendRing.length > 0 || c.sndNxt !== ack ? now : NEVER;
   if (c.sendRing.length === 0) c.sendRing.release();
+  if (c.pathMtuUntil <= now) forgetPathMtu(c);
   if (c.wantsRoom && c.sendRing.length * 2 <= c.sendLimit) {
     c.wantsRoom = false;
     raise(c, TcpEvent.Writable);
@@ -123,6 +129,7 @@ function processSack(c: Tcb, segment: IncomingSegment): void {
   if (isDsack(c, segment)) {
     c.dsackSeen = true;
     noteDsack(c);
+    noteDuplicateReport(c, ranges[0]!, ranges[1]!);
     first = 1;
   }
   sortRanges(ranges, first, segment.sackCount);
@@ -163,7 +170,10 @@ function sample(c: Tcb, segment: IncomingSegment, acked: number, flight: number,
   const board = c.scoreboard;
   if (board.hasClean && !board.resentAcked) {
     const rtt = ((now | 0) - board.cleanSentAt) | 0;
-    if (rtt >= 0) sampleRtt(c, rtt, flight, now);
+    if (rtt >= 0) {
+      sampleRtt(c, rtt, flight, now);
+      noteHystartRtt(c, rtt);
+    }
     return;
   }
   if (acked === 0 || !c.timestamps || !segment.hasTimestamps || segment.tsEcr === 0) return;

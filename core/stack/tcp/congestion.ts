@@ -22,6 +22,8 @@ export interface CongestionControl {
   reduced(view: CongestionView, flightBytes: number): number;
   /** A retransmission timeout came; `reduced` was asked before. */
   timedOut(view: CongestionView): void;
+  /** The last reduction, and the timeout if there was one, proved needless: its own variables are as before it. */
+  restore(): void;
   /** Nothing was sent for `idleUs`. */
   idled(idleUs: number): void;
 }

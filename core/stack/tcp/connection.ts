@@ -4,10 +4,13 @@
  *
  * Read first: RFC 9293 sections 3.3.2 (states) and 3.9.1 (user calls).
  */
+import { PATH_MTU_AGE_US, PATH_MTU_V4_MIN, PATH_MTU_V6_MIN } from "../../base/limits.ts";
 import { type Micros, NEVER } from "../../base/micros.ts";
 import type { PacketMeta } from "../../parse/packet_meta.ts";
 import { SEQUENCE } from "../../parse/packet_meta.ts";
 import { seqDiff, seqLess, seqLessOrEqual } from "../../wire/seq.ts";
+import * as ipv4 from "../../wire/ipv4.ts";
+import * as ipv6 from "../../wire/ipv6.ts";
 import * as tcp from "../../wire/tcp.ts";
 import { abortWith, fail, finish } from "./ending.ts";
 import { openActive, openPassive, updateMss } from "./handshake.ts";
@@ -79,8 +82,8 @@ export class TcpConnection extends Tcb {
     const seq = quotedSequence | 0;
     if (seqLess(seq, this.sndUna) || !seqLess(seq, this.sndNxt)) return;
     if (kind === IcmpKind.TooBig) this.#lowerMtu(mtu, now);
-    else if (kind === IcmpKind.Hard && !isSynchronized(state)) fail(this, TcpError.Refused, now);
-    else if (kind === IcmpKind.Unreached && !isSynchronized(state)) fail(this, TcpError.Unreachable, now);
+    else if (kind === IcmpKind.Hard && this.#mayIcmpEnd) fail(this, TcpError.Refused, now);
+    else if (kind === IcmpKind.Unreached && this.#mayIcmpEnd) fail(this, TcpError.Unreachable, now);
     else this.softError = TcpError.Unreachable;
     this.#settle(now);
   }
@@ -88,7 +91,7 @@ export class TcpConnection extends Tcb {
   /** True when a SYN may take the place of this connection, which is in TIME-WAIT. Source: RFC 9293 section 3.6.1, RFC 6191 section 2. */
   isReusedBy(view: DataView, meta: PacketMeta, now: Micros): boolean {
     if (this.state !== TcpState.TimeWait) return false;
-    if ((meta.flags & (tcp.SYN | tcp.ACK | tcp.RST | tcp.FIN)) !== tcp.SYN) return false;
+    if ((meta.flags & (tcp.SYN | tcp.ACK | tcp.RST)) !== tcp.SYN) return false;
     SCRATCH.read(view, meta, 0);
     if (this.timestamps && SCRATCH.hasTimestamps && this.tsRecentAt <= now) {
       if (seqLess(this.tsRecent, SCRATCH.tsVal)) return true;
@@ -162,9 +165,9 @@ export class TcpConnection extends Tcb {
     return this.sendRing.length;
   }
 
-  /** True when the peer's FIN was reached and everything before it was read. */
+  /** True when the peer's FIN was reached and everything before it was read; never once `error` is set, as bytes may be lost then. */
   get isPeerClosed(): boolean {
-    return this.finReceived && this.receiveRing.length === 0;
+    return this.finReceived && this.error === TcpError.None && this.receiveRing.length === 0;
   }
 
   /** Sends a FIN behind what is queued. Reading goes on. */
@@ -279,19 +282,31 @@ export class TcpConnection extends Tcb {
     return timestampNow(this, now) >>> 0;
   }
 
-  /** A router cannot pass on what we send: send smaller segments, the lost one first. Source: RFC 1191 section 6.3, RFC 8201 section 5.2. */
+  get #mayIcmpEnd(): boolean {
+    return this.options.icmpEndsOpening && !isSynchronized(this.state);
+  }
+
+  /**
+   * A router cannot pass on what we send: send smaller segments, the lost one first. Below a floor we do not go: there routers may cut our
+   * packets instead. Source: RFC 1191 section 6.3, RFC 8201 section 5.2; the floor is Linux' min_pmtu.
+   */
   #lowerMtu(mtu: number, now: Micros): void {
-    const least = this.version === 4 ? 296 : 1280;
+    const floor = this.version === 4 ? PATH_MTU_V4_MIN : PATH_MTU_V6_MIN;
     const known = this.pathMtu === 0 ? 0xffff : this.pathMtu;
-    const next = mtu >= least ? mtu : least;
-    if (next >= known) return;
-    this.pathMtu = next;
+    const isBelow = this.version === 4 && mtu < floor && mtu < known && !this.mayFragment;
+    const next = mtu >= floor ? mtu : floor;
+    if (next >= known && !isBelow) return;
+    this.pathMtuUntil = (now + PATH_MTU_AGE_US) as Micros;
+    if (isBelow) this.mayFragment = true;
+    if (next < known) this.pathMtu = next;
     const before = this.sendMss;
     updateMss(this);
-    if (this.sendMss >= before || !isSynchronized(this.state)) return;
+    if ((this.sendMss >= before && !isBelow) || !isSynchronized(this.state)) return;
+    const headers = tcp.HEADER_BYTES + (this.version === 4 ? ipv4.HEADER_BYTES : ipv6.HEADER_BYTES);
+    const most = isBelow ? mtu - headers - (this.timestamps ? 12 : 0) : this.sendMss;
     const board = this.scoreboard;
     for (let i = 0; i < board.count; i++) {
-      if (seqDiff(board.end(i), board.start(i)) > this.sendMss && seqLessOrEqual(this.sndUna, board.start(i))) {
+      if (seqDiff(board.end(i), board.start(i)) > most && seqLessOrEqual(this.sndUna, board.start(i))) {
         board.markLost(i);
       }
     }

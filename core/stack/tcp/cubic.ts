@@ -13,10 +13,16 @@ const C = 0.4;
 /** Source: RFC 9438 section 4.3. */
 const ALPHA = (3 * (1 - BETA)) / (1 + BETA);
 
+/** Numbers that a connection's curve consists of. */
+const VARIABLES = 6;
+
 /** The state of one connection. Windows are counted in segments here, as the RFC has them. */
 export class Cubic implements CongestionControl {
-  /** Shape: [wMax, k (s), epoch start (µs, −1 none), wEst, cwnd at the epoch's start, wMax before the last reduction]. */
-  readonly #state = new Float64Array([0, 0, -1, 0, 0, 0]);
+  /**
+   * Shape: [wMax, k (s), epoch start (µs, −1 none), wEst, cwnd at the epoch's start, wMax before the last reduction], and the same once more as
+   * the last reduction found it.
+   */
+  readonly #state = new Float64Array([0, 0, -1, 0, 0, 0, 0, 0, -1, 0, 0, 0]);
 
   /** Grows the window. Source: RFC 9438 sections 4.2 to 4.5. */
   increase(view: CongestionView, ackedBytes: number, now: Micros): void {
@@ -44,6 +50,8 @@ export class Cubic implements CongestionControl {
   reduced(view: CongestionView, flightBytes: number): number {
     const state = this.#state;
     const window = view.cwnd / view.sendMss;
+    for (let i = 0; i < VARIABLES; i++) state[VARIABLES + i] = state[i]!;
+    this.#fractionBefore = this.#fraction;
     state[5] = window;
     state[0] = window < state[0]! ? window * (1 + BETA) / 2 : window;
     state[2] = -1;
@@ -56,6 +64,13 @@ export class Cubic implements CongestionControl {
   /** The next epoch begins where slow start ends. Source: RFC 9438 section 4.8. */
   timedOut(_view: CongestionView): void {
     this.#state[2] = -1;
+  }
+
+  /** Goes on along the curve that the last reduction left. Source: RFC 9438 section 4.9. */
+  restore(): void {
+    const state = this.#state;
+    for (let i = 0; i < VARIABLES; i++) state[i] = state[VARIABLES + i]!;
+    this.#fraction = this.#fractionBefore;
   }
 
   /** Time without data does not count. Source: RFC 9438 section 5.8. */
@@ -83,4 +98,5 @@ export class Cubic implements CongestionControl {
   }
 
   #fraction = 0;
+  #fractionBefore = 0;
 }

@@ -125,7 +125,10 @@ function delayAck(c: Tcb, segment: IncomingSegment, length: number, now: Micros)
   const enough = c.options.delayedAckByBytes
     ? c.ackPendingBytes > (c.largestPiece > 536 ? c.largestPiece : 536)
     : c.ackPending >= 2;
-  if (enough || c.options.delayedAckUs === 0) c.ackNow = true;
+  const most = c.options.batchAckSegmentsMax;
+  if (c.options.delayedAckUs === 0 || (enough && (most <= 2 || c.ackPending >= most))) c.ackNow = true;
+  // When the stack is polled next: the device's batch is done then.
+  else if (enough) c.ackAt = now;
   else if (c.ackAt === NEVER) c.ackAt = (now + c.options.delayedAckUs) as Micros;
 }
 

@@ -4,6 +4,7 @@
  * Read first: RFC 9293 sections 3.5.2 (reset), 3.6 (closing), 3.10.7.4 (TIME-WAIT).
  */
 import { type Micros, NEVER } from "../../base/micros.ts";
+import { mayAnswerBlind } from "./blind_answer.ts";
 import { emitReset } from "./emit.ts";
 import { LossTimer, type Tcb } from "./tcb.ts";
 import { TcpError, TcpEvent, TcpState } from "./tcp_state.ts";
@@ -51,7 +52,8 @@ export function fail(c: Tcb, error: TcpError, now: Micros): void {
 
 /** Ends the connection with a reset, in the states in which the peer knows of it. */
 export function abortWith(c: Tcb, error: TcpError, now: Micros): void {
-  if (c.state >= TcpState.SynReceived && c.state !== TcpState.TimeWait) emitReset(c, c.sndNxt, true, now);
+  const isProven = c.state >= TcpState.Established && c.state !== TcpState.TimeWait;
+  if (isProven || (c.state === TcpState.SynReceived && mayAnswerBlind(c))) emitReset(c, c.sndNxt, true, now);
   fail(c, error, now);
 }
 

@@ -10,6 +10,7 @@ import * as ipv4 from "../../wire/ipv4.ts";
 import * as ipv6 from "../../wire/ipv6.ts";
 import * as tcp from "../../wire/tcp.ts";
 import { initialWindow } from "./congestion.ts";
+import { mayResetBlind, maySynAck, refundProven } from "./blind_answer.ts";
 import { emitReset, emitSyn } from "./emit.ts";
 import { fail, raise } from "./ending.ts";
 import type { IncomingSegment } from "./incoming_segment.ts";
@@ -34,12 +35,21 @@ export function updateMss(c: Tcb): void {
   c.sendMss = c.timestamps ? mss - 12 : mss;
 }
 
+/** What ICMP said of the path is old: it may be wider by now. Source: RFC 1191 section 6.3, RFC 8201 section 4. */
+export function forgetPathMtu(c: Tcb): void {
+  c.pathMtuUntil = NEVER;
+  c.mayFragment = false;
+  c.pathMtu = c.host.pathMtu(c);
+  updateMss(c);
+}
+
 function start(c: Tcb, now: Micros): void {
   const headers = tcp.HEADER_BYTES + (c.version === 4 ? ipv4.HEADER_BYTES : ipv6.HEADER_BYTES);
-  const pathMtu = c.host.pathMtu(c);
-  if (pathMtu > 0) c.pathMtu = pathMtu;
+  const deviceMtu = c.host.pathMtu(c);
+  // What is known of the path, if anything, bounds what we send; what the peer may send is for its own path to say.
+  if (deviceMtu > 0 && (c.pathMtu === 0 || deviceMtu < c.pathMtu)) c.pathMtu = deviceMtu;
   c.receiveMss = c.options.mss;
-  if (c.pathMtu > headers && c.pathMtu - headers < c.receiveMss) c.receiveMss = c.pathMtu - headers;
+  if (deviceMtu > headers && deviceMtu - headers < c.receiveMss) c.receiveMss = deviceMtu - headers;
   c.peerMss = c.version === 4 ? DEFAULT_MSS_4 : DEFAULT_MSS_6;
   c.iss = c.host.initialSequence(c, now) | 0;
   c.sndUna = c.iss;
@@ -82,7 +92,7 @@ export function openPassive(c: Tcb, syn: SynFacts, isCookie: boolean, iss: numbe
 
 /** Sends the SYN-ACK, again or for the first time; a repeated one does without ECN. Source: RFC 3168 section 6.1.1.1. */
 export function answerSyn(c: Tcb, now: Micros): void {
-  emitSyn(c, true, c.ecn && c.retries === 0 ? tcp.ECE : 0, now);
+  if (maySynAck(c)) emitSyn(c, true, c.ecn && c.retries === 0 ? tcp.ECE : 0, now);
 }
 
 /** Takes what the peer's SYN says. */
@@ -115,6 +125,7 @@ function takeSyn(c: Tcb, syn: SynFacts, now: Micros): void {
 /** Both sides know each other. A SYN that had to be repeated speaks for a full path. Source: RFC 5681 section 3.1, RFC 6298 section 5.7. */
 export function establish(c: Tcb, now: Micros): void {
   c.state = c.finQueued ? TcpState.FinWait1 : TcpState.Established;
+  refundProven(c);
   c.sndUna = (c.iss + 1) | 0;
   c.lossTimer = LossTimer.None;
   c.lossAt = NEVER;
@@ -137,7 +148,7 @@ export function segmentInSynSent(c: Tcb, segment: IncomingSegment, facts: SynFac
   const hasAck = (flags & tcp.ACK) !== 0;
   const isGood = hasAck && seqLess(c.iss, segment.ack) && seqLessOrEqual(segment.ack, c.sndNxt);
   if (hasAck && !isGood) {
-    if ((flags & tcp.RST) === 0) emitReset(c, segment.ack, false, now);
+    if ((flags & tcp.RST) === 0 && mayResetBlind(c)) emitReset(c, segment.ack, false, now);
     return false;
   }
   if ((flags & tcp.RST) !== 0) {
@@ -146,7 +157,7 @@ export function segmentInSynSent(c: Tcb, segment: IncomingSegment, facts: SynFac
   }
   if ((flags & tcp.SYN) === 0) return false;
   if (c.options.timestamps && hasAck && segment.hasTimestamps && isForeignEcho(c, segment, now)) {
-    emitReset(c, segment.ack, false, now);
+    if (mayResetBlind(c)) emitReset(c, segment.ack, false, now);
     return false;
   }
   facts.copy(segment);

@@ -13,6 +13,7 @@ import type { PacketMeta } from "../../parse/packet_meta.ts";
 import { seqDiff, seqLess, seqLessOrEqual } from "../../wire/seq.ts";
 import * as tcp from "../../wire/tcp.ts";
 import { challenge, processAck, takeWindow } from "./acknowledgment.ts";
+import { earnBlind, mayResetBlind, noteBlind } from "./blind_answer.ts";
 import { keepEarly, takeData, takeEarly, takeFin } from "./data.ts";
 import { emitAck, emitReset } from "./emit.ts";
 import { abortWith, enterTimeWait, fail, finish, raise } from "./ending.ts";
@@ -45,6 +46,7 @@ export function segmentArrives(
   c.lastReceivedAt = now;
   c.keepAliveProbes = 0;
   if (c.state === TcpState.Closed || c.state === TcpState.Listen) return;
+  if (c.state < TcpState.Established) earnBlind(c, segment);
   if (c.state === TcpState.SynSent) {
     const isDone = segmentInSynSent(c, segment, FACTS, now);
     // Data of a SYN that crossed ours waits for the handshake. Source: RFC 9293 section 3.10.7.3 (fourth).
@@ -60,6 +62,10 @@ export function segmentArrives(
     return;
   }
   armIdleTimer(c, now);
+  if (c.state === TcpState.SynReceived && isOfAnother(c, segment)) {
+    if (mayResetBlind(c)) emitReset(c, segment.ack, false, now);
+    return;
+  }
   if (!isAcceptable(c, segment, now)) return;
   if ((segment.flags & (tcp.RST | tcp.SYN)) !== 0) {
     if ((segment.flags & tcp.RST) !== 0) takeReset(c, segment, now);
@@ -67,7 +73,7 @@ export function segmentArrives(
     return;
   }
   if ((segment.flags & tcp.ACK) === 0) return;
-  if (c.state === TcpState.SynReceived && !completeHandshake(c, segment, now)) return;
+  if (c.state === TcpState.SynReceived) completeHandshake(c, segment, now);
   if (!processAck(c, segment, now)) return;
   noteTimestamp(c, segment, now); // only now: a guessed segment with a wild ACK must not move the peer's clock
   if (closeStep(c, now)) return;
@@ -108,8 +114,10 @@ function isAcceptable(c: Tcb, segment: IncomingSegment, now: Micros): boolean {
 
 /** Answers a segment that is not acceptable with an ACK; empty ones only so often, or two stacks could answer each other for ever. */
 function refuse(c: Tcb, segment: IncomingSegment, now: Micros): void {
-  if (segment.length > 0) c.ackNow = true;
-  else challenge(c, now);
+  if (segment.length > 0) {
+    noteBlind(c, segment);
+    c.ackNow = true;
+  } else challenge(c, segment, now);
 }
 
 /** What came twice is reported. Source: RFC 2883 section 4.1. */
@@ -133,7 +141,7 @@ function takeReset(c: Tcb, segment: IncomingSegment, now: Micros): void {
   if (!isInside) return;
   const isExact = ahead === 0 || segment.seq === c.lastAckSent;
   if (!isExact && c.options.challengeAcks && !c.options.insecureRst) {
-    challenge(c, now);
+    challenge(c, segment, now);
     return;
   }
   if (c.state === TcpState.SynReceived) {
@@ -165,7 +173,7 @@ function takeSynInside(c: Tcb, segment: IncomingSegment, now: Micros): void {
     abortWith(c, TcpError.Reset, now);
     return;
   }
-  challenge(c, now);
+  challenge(c, segment, now);
 }
 
 /** Remembers the peer's timestamp. Source: RFC 7323 section 4.3 (R2, R3). */
@@ -176,18 +184,23 @@ function noteTimestamp(c: Tcb, segment: IncomingSegment, now: Micros): void {
   c.tsRecentAt = now;
 }
 
+/**
+ * True in SYN-RECEIVED when a segment acknowledges what we never said: its sender has another connection in mind, whatever its sequence number
+ * and options. Without a reset two sides that a stranger's SYN has confused would tell each other for minutes what they expect instead.
+ * Source: RFC 9293 sections 3.5.2 (group 2) and 3.10.7.4 (fifth, SYN-RECEIVED).
+ */
+function isOfAnother(c: Tcb, segment: IncomingSegment): boolean {
+  if ((segment.flags & (tcp.ACK | tcp.RST)) !== tcp.ACK) return false;
+  return !seqLess(c.sndUna, segment.ack) || !seqLessOrEqual(segment.ack, c.sndNxt);
+}
+
 /** The ACK of our SYN. Source: RFC 9293 section 3.10.7.4 (fifth, SYN-RECEIVED). */
-function completeHandshake(c: Tcb, segment: IncomingSegment, now: Micros): boolean {
-  if (!seqLess(c.sndUna, segment.ack) || !seqLessOrEqual(segment.ack, c.sndNxt)) {
-    emitReset(c, segment.ack, false, now);
-    return false;
-  }
+function completeHandshake(c: Tcb, segment: IncomingSegment, now: Micros): void {
   establish(c, now);
   if (c.reassembly.count > 0) takeEarly(c, now);
   c.sndWl1 = (segment.seq - 1) | 0;
   c.sndWl2 = segment.ack;
   takeWindow(c, segment, true);
-  return true;
 }
 
 /** Goes on when our FIN was acknowledged. True: nothing of the segment is left to take. */
@@ -267,6 +280,8 @@ function segmentInTimeWait(c: Tcb, segment: IncomingSegment, now: Micros): void 
   const isBare = segment.length === 0 && segment.seq === c.rcvNxt && segment.ack === c.sndNxt;
   if (isBare) return;
   if ((segment.flags & tcp.FIN) !== 0) c.idleAt = (now + c.options.timeWaitUs) as Micros;
-  if (segment.length > 0 && !isSyn) c.ackNow = true;
-  else challenge(c, now);
+  if (segment.length > 0 && !isSyn) {
+    noteBlind(c, segment);
+    c.ackNow = true;
+  } else challenge(c, segment, now);
 }

@@ -16,6 +16,8 @@ import type { IncomingSegment } from "./incoming_segment.ts";
 import { countLoss, detectLoss, DUP_THRESH, noteRecoveryEnd, updateRack } from "./rack.ts";
 import { SegmentMark } from "./scoreboard.ts";
 import { pipe } from "./send.ts";
+import { armUndo, checkUndo, disarmUndo, endForwardRto, startForwardRto } from "./undo.ts";
+import { hystartGrowth } from "./hystart.ts";
 import { LossTimer, Recovery, type Tcb } from "./tcb.ts";
 import { clearReorderTimer, setReorderTimer } from "./timers.ts";
 
@@ -31,6 +33,7 @@ export function onAcknowledged(
   const board = c.scoreboard;
   let delivered = board.deliveredBytes;
   if (!c.sack) delivered = countDuplicates(c, ackedBytes, isDuplicate, delivered);
+  if (c.isUndoArmed) checkUndo(c, segment, ackedBytes, isDuplicate);
   if (c.recovery !== Recovery.Open && !seqLess(c.sndUna, c.recover) && ackedBytes > 0) endRecovery(c);
   const lostBefore = board.lostBytes - board.resentBytes;
   if (c.sack) findLosses(c, segment, now);
@@ -38,6 +41,7 @@ export function onAcknowledged(
   const isLossNew = board.lostBytes - board.resentBytes > lostBefore;
   if (isLossNew && (c.recovery === Recovery.Open || c.recovery === Recovery.Reduced)) enterFast(c, priorFlight);
   else if (c.ecn && (segment.flags & tcp.ECE) !== 0 && c.recovery === Recovery.Open) {
+    disarmUndo(c); // the network itself asked for less
     reduceWindow(c, priorFlight);
     c.recovery = Recovery.Reduced;
   }
@@ -51,7 +55,8 @@ function grow(c: Tcb, deliveredBytes: number, now: Micros): void {
   const slow = c.cwnd < c.ssthresh;
   // A window that was not used says nothing about the path. Source: RFC 7661 section 4.
   if (!c.cwndLimited && !(slow && c.cwnd < 2 * c.maxFlight) && c.recovery !== Recovery.Loss) return;
-  c.congestion.increase(c, deliveredBytes, now);
+  const bytes = slow ? hystartGrowth(c, deliveredBytes) : deliveredBytes;
+  c.congestion.increase(c, bytes, now);
 }
 
 /** Without SACK, each duplicate ACK stands for a segment that left the network. Returns bytes delivered. Source: RFC 6582 section 3.2. */
@@ -109,7 +114,10 @@ function markHeadLost(c: Tcb): void {
 
 /** Starts fast recovery. Source: RFC 6675 section 5 step 4. */
 export function enterFast(c: Tcb, flight: number): void {
-  if (c.recovery === Recovery.Open) reduceWindow(c, flight);
+  if (c.recovery === Recovery.Open) {
+    armUndo(c);
+    reduceWindow(c, flight);
+  }
   c.recovery = Recovery.Fast;
   c.recover = c.sndNxt;
   c.tlpOut = false;
@@ -130,6 +138,7 @@ function endRecovery(c: Tcb): void {
     if (c.cwnd > c.ssthresh || c.recovery === Recovery.Fast) c.cwnd = c.ssthresh;
     noteRecoveryEnd(c);
   }
+  endForwardRto(c);
   c.recovery = Recovery.Open;
   c.dupAcks = 0;
   c.renoSackedBytes = 0;
@@ -178,6 +187,8 @@ export function enterLoss(c: Tcb): void {
   if (board.count > 0 && (board.marks(0) & SegmentMark.Sacked) !== 0) board.forgetSacks();
   if (c.recovery !== Recovery.Loss || c.retries === 0) {
     const before = pipe(c);
+    if (c.recovery === Recovery.Fast) disarmUndo(c);
+    else armUndo(c);
     c.ssthresh = c.congestion.reduced(c, before > 0 && before < flight ? before : flight);
     if (c.ecn) c.cwrPending = true;
   }
@@ -189,4 +200,5 @@ export function enterLoss(c: Tcb): void {
   c.recovery = Recovery.Loss;
   c.recover = c.sndNxt;
   c.tlpOut = false;
+  startForwardRto(c);
 }

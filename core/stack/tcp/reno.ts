@@ -9,6 +9,7 @@ import { type CongestionControl, type CongestionView, slowStart } from "./conges
 /** The state of one connection: bytes acknowledged towards the next segment of growth. */
 export class Reno implements CongestionControl {
   #acked = 0;
+  #ackedBefore = 0;
 
   /** Grows the window. */
   increase(view: CongestionView, ackedBytes: number, _now: Micros): void {
@@ -24,6 +25,7 @@ export class Reno implements CongestionControl {
 
   /** Half of what was in flight, two segments at least. Source: RFC 5681 equation 4. */
   reduced(view: CongestionView, flightBytes: number): number {
+    this.#ackedBefore = this.#acked;
     this.#acked = 0;
     const half = Math.floor(flightBytes / 2);
     return half > 2 * view.sendMss ? half : 2 * view.sendMss;
@@ -32,6 +34,11 @@ export class Reno implements CongestionControl {
   /** Nothing to remember. */
   timedOut(_view: CongestionView): void {
     this.#acked = 0;
+  }
+
+  /** Goes on from where the last reduction found it. */
+  restore(): void {
+    this.#acked = this.#ackedBefore;
   }
 
   /** Nothing that depends on time. */

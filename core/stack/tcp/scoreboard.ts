@@ -53,6 +53,8 @@ export class Scoreboard {
   /** True when a segment was delivered that had been sent once only; then `cleanSentAt` is when the latest of them left. */
   hasClean = false;
   cleanSentAt = 0;
+  /** The end of the first of them. */
+  cleanEnd = 0;
   /** Of the delivered segments, the one sent last. Source: RFC 8985 section 6.2 step 2. */
   hasNewest = false;
   newestSentAt = 0;
@@ -259,6 +261,17 @@ export class Scoreboard {
     for (let i = 0; i < this.count; i++) if ((this.marks(i) & SegmentMark.Sacked) === 0) this.markLost(i);
   }
 
+  /** Takes back that segments were given up for lost. */
+  unmarkLost(): void {
+    for (let i = 0; i < this.count; i++) {
+      const at = this.#at(i);
+      this.#rows[at + 3] = this.#rows[at + 3]! & ~(SegmentMark.Lost | SegmentMark.Resent);
+    }
+    this.lostBytes = 0;
+    this.lostCount = 0;
+    this.resentBytes = 0;
+  }
+
   /** Forgets what was selectively acknowledged: the receiver reneged. Source: RFC 2018 section 8. */
   forgetSacks(): void {
     for (let i = 0; i < this.count; i++) {
@@ -308,9 +321,10 @@ export class Scoreboard {
     const sentAt = rows[at + 2]!;
     const resent = (rows[at + 3]! & SegmentMark.EverResent) !== 0;
     this.deliveredBytes += seqDiff(end, rows[at]!);
-    if (!resent && (!this.hasClean || this.cleanSentAt - sentAt < 0)) {
+    if (!resent) {
+      if (!this.hasClean || seqLess(end, this.cleanEnd)) this.cleanEnd = end;
+      if (!this.hasClean || this.cleanSentAt - sentAt < 0) this.cleanSentAt = sentAt;
       this.hasClean = true;
-      this.cleanSentAt = sentAt;
     }
     const later = sentAt - this.newestSentAt | 0;
     if (!this.hasNewest || later > 0 || (later === 0 && seqLess(this.newestEnd, end))) {

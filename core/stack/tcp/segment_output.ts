@@ -4,6 +4,7 @@
 import type { BufferPool } from "../../base/byte_ring.ts";
 import type { Micros } from "../../base/micros.ts";
 import type { Slot } from "../../adapter/arena.ts";
+import type { ReplyCredit } from "../reply_credit.ts";
 
 /** What the stack needs to know of a connection to address, schedule and forget it. `TcpConnection` is one. */
 export interface ConnectionIdentity {
@@ -16,6 +17,8 @@ export interface ConnectionIdentity {
   readonly remoteAddress: Uint32Array;
   readonly localPort: number;
   readonly remotePort: number;
+  /** True when routers may cut its IPv4 packets: the path is narrower than any MTU that we go down to. */
+  readonly mayFragment: boolean;
   /** When `timer()` wants to be called; `NEVER` when no timer runs. */
   readonly deadline: Micros;
 }
@@ -50,6 +53,8 @@ export interface SegmentOutput {
 export interface ConnectionHost {
   /** Memory of the connections' rings. */
   readonly buffers: BufferPool;
+  /** What answers to strangers are paid from; undefined: they are not bounded. */
+  readonly credit?: ReplyCredit | undefined;
   /** Put me on the ready ring. Called when an event bit appears that was not set; `takeEvents()` clears them. */
   eventsChanged(connection: ConnectionIdentity): void;
   /** My next timer moved: read `connection.deadline`. */
@@ -62,6 +67,6 @@ export interface ConnectionHost {
   uint32(): number;
   /** The first sequence number of a connection. Source: RFC 6528, `isn.ts`. */
   initialSequence(connection: ConnectionIdentity, now: Micros): number;
-  /** The path's MTU towards the connection's remote address as the stack knows it. Units: bytes of an IP packet. */
+  /** The MTU of the device towards the connection's remote address. Units: bytes of an IP packet; 0: not known. */
   pathMtu(connection: ConnectionIdentity): number;
 }

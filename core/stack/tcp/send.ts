@@ -8,6 +8,8 @@ import { type Micros, NEVER } from "../../base/micros.ts";
 import { seqDiff, seqLess, seqLessOrEqual } from "../../wire/seq.ts";
 import * as tcp from "../../wire/tcp.ts";
 import { initialWindow } from "./congestion.ts";
+import { mayAnswerBlind } from "./blind_answer.ts";
+import { disarmUndo, endForwardRto, noteResent } from "./undo.ts";
 import { ECT0, emitAck, emitSegment } from "./emit.ts";
 import { sackBytes } from "./outgoing_options.ts";
 import { SegmentMark } from "./scoreboard.ts";
@@ -43,10 +45,35 @@ function maySend(c: Tcb): boolean {
 export function transmit(c: Tcb, now: Micros): void {
   if (maySend(c)) {
     const waiting = c.scoreboard.lostBytes > c.scoreboard.resentBytes;
-    if (waiting) resendLost(c, now);
-    sendNew(c, now);
+    if (waiting && c.frtoHolds) sendForward(c, now);
+    else {
+      if (waiting) resendLost(c, now);
+      sendNew(c, now);
+    }
   }
-  if (c.ackNow || c.challengeNow) emitAck(c, now);
+  if (c.ackNow || c.challengeNow) acknowledge(c, now);
+  else c.isBlindAnswer = false;
+}
+
+/** F-RTO: new data tells whether what counts as lost is; without any, recovery goes on as ever. Source: RFC 5682 section 2.1 step 2b. */
+function sendForward(c: Tcb, now: Micros): void {
+  const before = c.sndNxt;
+  sendNew(c, now);
+  if (c.sndNxt !== before || seqLess(c.frtoEnd, c.sndNxt)) return;
+  endForwardRto(c);
+  resendLost(c, now);
+}
+
+/** Sends the ACK that is due; one that answers a stranger has to be paid for. */
+function acknowledge(c: Tcb, now: Micros): void {
+  const isFree = !c.isBlindAnswer;
+  c.isBlindAnswer = false;
+  if (isFree || mayAnswerBlind(c)) {
+    emitAck(c, now);
+    return;
+  }
+  c.ackNow = false;
+  c.challengeNow = false;
 }
 
 function noteSent(c: Tcb, bytes: number, now: Micros): void {
@@ -100,6 +127,7 @@ export function resend(c: Tcb, index: number, now: Micros): boolean {
   const flags = (hasFin ? tcp.FIN : 0) | (isLast && payload > 0 ? tcp.PSH : 0);
   if (!emitSegment(c, start, payload, flags, 0, 0, now)) return false;
   board.markResent(index, now);
+  noteResent(c, board.end(index), now);
   c.retransmits++;
   c.bytesResent += payload;
   noteSent(c, length, now);
@@ -202,6 +230,7 @@ function sendFresh(c: Tcb, length: number, unsent: number, now: Micros): boolean
 function restartAfterIdle(c: Tcb, now: Micros): void {
   const idle = now - c.lastSentAt;
   if (idle <= backedOffRto(c)) return;
+  disarmUndo(c);
   const restart = initialWindow(c.sendMss, c.options.initialWindowSegments);
   if (c.cwnd > restart) c.cwnd = restart;
   c.congestion.idled(idle);

@@ -91,6 +91,10 @@ export class Tcb implements ConnectionIdentity {
   peerMss = 536;
   /** Units: bytes of an IP packet; 0: not known. */
   pathMtu = 0;
+  /** When a path MTU that ICMP brought about is forgotten. Source: RFC 1191 section 6.3. */
+  pathMtuUntil: Micros = NEVER;
+  /** The path is narrower than any MTU that we go down to: routers may cut our packets. */
+  mayFragment = false;
   sendLimit = 0;
   /** `send()` accepted less than it was given. */
   wantsRoom = false;
@@ -121,6 +125,33 @@ export class Tcb implements ConnectionIdentity {
   prrDelivered = 0;
   prrOut = 0;
   prrFlight = 1;
+
+  // ── what to go back to when the last reduction proves needless ──
+  isUndoArmed = false;
+  undoCwnd = 0;
+  undoSsthresh = 0;
+  /** Where the reduction found `sndUna`. */
+  undoUna = 0;
+  /** Segments sent again since, and how many of them the peer reported as duplicates. */
+  undoResent = 0;
+  undoDuplicates = 0;
+  /** The first of them: its timestamp and its end. */
+  undoTimestamp = 0;
+  undoResentEnd = 0;
+  /** Steps of F-RTO: 0 off, 1 the timeout's segment is out, 2 new data is out. Source: RFC 5682 section 2.1. */
+  frto = 0;
+  frtoEnd = 0;
+  /** F-RTO wants new data to leave before what counts as lost. */
+  frtoHolds = false;
+
+  // ── HyStart++ (RFC 9406 section 4.2) ──
+  hystartEnd = 0;
+  hystartSamples = 0;
+  hystartMinUs = 0;
+  hystartLastMinUs = 0;
+  /** Rounds of conservative slow start; −1 outside of it. */
+  cssRounds = -1;
+  cssBaselineUs = 0;
 
   // ── round trips ──
   srttUs = 0;
@@ -220,6 +251,11 @@ export class Tcb implements ConnectionIdentity {
   keepAliveProbes = 0;
   lastReceivedAt: Micros = NEVER;
 
+  /** What the ACK that is due answers came from somebody who need not be the peer. */
+  isBlindAnswer = false;
+  /** Credit that our SYN-ACKs used up before the peer had proved itself. Units: bytes. */
+  creditSpent = 0;
+
   // ── counters ──
   segmentsIn = 0;
   segmentsOut = 0;
@@ -230,6 +266,8 @@ export class Tcb implements ConnectionIdentity {
   bytesAcked = 0;
   bytesResent = 0;
   retransmits = 0;
+  /** Reductions of the window that proved needless and were taken back. */
+  undoCount = 0;
   duplicatesIn = 0;
 
   constructor(

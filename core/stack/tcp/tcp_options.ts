@@ -31,6 +31,11 @@ export interface TcpOptions {
   delayedAckUs: number;
   /** An ACK waits for a second segment of any size (FreeBSD), or for more than one full segment's bytes (Linux). */
   delayedAckByBytes: boolean;
+  /**
+   * Segments that came in one batch of the device, and that one ACK may answer when the batch is done: they are then taken as if the device had
+   * joined them. 2 answers every second one at once. Source: RFC 9293 section 3.8.6.3.
+   */
+  batchAckSegmentsMax: number;
   /** Segments at the start (and after idling) that are acknowledged at once, so that the peer's window opens quickly. */
   quickAckSegments: number;
   congestion: "cubic" | "reno";
@@ -85,6 +90,12 @@ export interface TcpOptions {
   timeWaitAnswersSyn: boolean;
   /** Answer duplicate segments with DSACK. Source: RFC 2883. */
   dsack: boolean;
+  /** Find out that a timeout or a retransmission was needless, and take its consequences back. Source: RFC 5682, RFC 3522, RFC 3708, RFC 4015. */
+  undo: boolean;
+  /** Leave the first slow start when round trips grow, before anything is lost. Source: RFC 9406. */
+  hystart: boolean;
+  /** ICMP may end a connection that is being opened; established ones it never ends. Source: RFC 5927 section 5.2. */
+  icmpEndsOpening: boolean;
   /** Units: timestamp clock ticks a second. */
   timestampHz: number;
 }
@@ -101,6 +112,7 @@ export const DEFAULT_TCP_OPTIONS: Readonly<TcpOptions> = {
   nagle: true,
   delayedAckUs: 40 * MILLISECOND_US,
   delayedAckByBytes: false,
+  batchAckSegmentsMax: 2,
   quickAckSegments: 16,
   congestion: "cubic",
   initialWindowSegments: 10,
@@ -134,5 +146,8 @@ export const DEFAULT_TCP_OPTIONS: Readonly<TcpOptions> = {
   finWithEveryAck: false,
   timeWaitAnswersSyn: true,
   dsack: true,
+  undo: true,
+  hystart: true,
+  icmpEndsOpening: true,
   timestampHz: 1_000,
 };

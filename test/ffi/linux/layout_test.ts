@@ -18,6 +18,13 @@ const HEADERS = [
   "linux/netlink.h",
   "linux/rtnetlink.h",
   "linux/fib_rules.h",
+  "sys/stat.h",
+  "netinet/tcp.h",
+  "linux/sock_diag.h",
+  "linux/inet_diag.h",
+  "linux/netfilter.h",
+  "linux/netfilter/nfnetlink.h",
+  "linux/netfilter/nfnetlink_queue.h",
 ];
 
 const CONSTANTS =
@@ -25,7 +32,9 @@ const CONSTANTS =
     "TUNSETVNETHDRSZ IFF_TUN IFF_NO_PI IFF_VNET_HDR IFF_TUN_EXCL TUN_F_CSUM TUN_F_TSO4 TUN_F_TSO6 AF_UNSPEC AF_INET AF_INET6 AF_NETLINK SOCK_RAW " +
     "NETLINK_ROUTE NLM_F_REQUEST NLM_F_ACK NLM_F_EXCL NLM_F_CREATE NLMSG_ERROR RTM_NEWLINK RTM_NEWADDR RTM_NEWROUTE RTM_DELROUTE " +
     "RTM_GETROUTE RTM_NEWRULE RTM_DELRULE IFF_UP IFLA_MTU IFLA_TXQLEN IFA_ADDRESS IFA_LOCAL IFA_F_NODAD RTA_DST RTA_OIF RTA_PREFSRC RTA_TABLE RT_TABLE_MAIN " +
-    "RT_SCOPE_UNIVERSE RT_SCOPE_LINK RTPROT_STATIC RTN_UNICAST FRA_SRC FRA_PRIORITY FRA_TABLE FR_ACT_TO_TBL").split(
+    "RT_SCOPE_UNIVERSE RT_SCOPE_LINK RTPROT_STATIC RTN_UNICAST FRA_SRC FRA_PRIORITY FRA_TABLE FR_ACT_TO_TBL " +
+    "NLM_F_DUMP NLMSG_DONE O_DIRECTORY AT_FDCWD STATX_UID NETLINK_SOCK_DIAG SOCK_DIAG_BY_FAMILY IPPROTO_TCP IPPROTO_UDP TCP_LISTEN MSG_DONTWAIT RTN_LOCAL")
+    .split(
       " ",
     );
 
@@ -65,6 +74,24 @@ const OFFSETS: readonly (readonly [struct: string, field: string, offset: number
   ["struct rtmsg", "rtm_type", 7],
   ["struct fib_rule_hdr", "src_len", 2],
   ["struct fib_rule_hdr", "action", 7],
+  ["struct statx", "stx_uid", layout.STATX_UID_OFFSET],
+  ["struct inet_diag_req_v2", "idiag_states", 4],
+  ["struct inet_diag_req_v2", "id", 8],
+  ["struct inet_diag_sockid", "idiag_dport", 2],
+  ["struct inet_diag_sockid", "idiag_src", 4],
+  ["struct inet_diag_sockid", "idiag_dst", 20],
+  ["struct inet_diag_sockid", "idiag_cookie", 40],
+  ["struct inet_diag_msg", "idiag_state", 1],
+  ["struct inet_diag_msg", "id", 4],
+  ["struct inet_diag_msg", "idiag_uid", 64],
+  ["struct inet_diag_msg", "idiag_inode", 68],
+  ["struct mmsghdr", "msg_hdr.msg_iov", layout.MMSGHDR_IOV_OFFSET],
+  ["struct mmsghdr", "msg_hdr.msg_iovlen", layout.MMSGHDR_IOVLEN_OFFSET],
+  ["struct mmsghdr", "msg_len", layout.MMSGHDR_LEN_OFFSET],
+  ["struct nfgenmsg", "res_id", 2],
+  ["struct nfqnl_msg_packet_hdr", "hook", 6],
+  ["struct nfqnl_msg_verdict_hdr", "id", 4],
+  ["struct nfqnl_msg_config_params", "copy_mode", 4],
 ];
 
 function program(expressions: readonly string[]): string {

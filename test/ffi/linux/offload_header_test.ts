@@ -2,8 +2,21 @@ import { assertEquals } from "@std/assert";
 import { addBytes, finishSum } from "../../../core/wire/checksum.ts";
 import * as tcp from "../../../core/wire/tcp.ts";
 import * as udp from "../../../core/wire/udp.ts";
-import { GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6 } from "../../../ffi/linux/layout.ts";
-import { gsoSize, gsoType, OFFLOAD_HEADER_BYTES, writeSendHeader } from "../../../ffi/linux/offload_header.ts";
+import {
+  GSO_ECN,
+  GSO_NONE,
+  GSO_TCPV4,
+  GSO_TCPV6,
+  HEADER_DATA_VALID,
+  HEADER_NEEDS_CHECKSUM,
+} from "../../../ffi/linux/layout.ts";
+import {
+  gsoSize,
+  gsoType,
+  isVouched,
+  OFFLOAD_HEADER_BYTES,
+  writeSendHeader,
+} from "../../../ffi/linux/offload_header.ts";
 import { tcpPacket, transportChecksum, udpPacket } from "./packets.ts";
 
 function headerOf(packet: Uint8Array<ArrayBuffer>, segmentBytes: number): DataView {
@@ -46,6 +59,16 @@ for (const version of [4, 6] as const) {
     assertEquals(gsoType(headerOf(packet, PAYLOAD.length)), GSO_NONE);
   });
 }
+
+Deno.test("isVouched() is true for checksums that were verified or are to be filled in, not for others", () => {
+  const flags = [0, HEADER_NEEDS_CHECKSUM, HEADER_DATA_VALID, 4];
+  const header = new DataView(new ArrayBuffer(OFFLOAD_HEADER_BYTES));
+  const answers = flags.map((flag) => {
+    header.setUint8(0, flag);
+    return isVouched(header);
+  });
+  assertEquals(answers, [false, true, true, false]);
+});
 
 Deno.test("writeSendHeader() leaves a packet as it is when its checksum is not the kernel's to fill", () => {
   const fragment = udpPacket(4, PAYLOAD);

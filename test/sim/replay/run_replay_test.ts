@@ -14,6 +14,7 @@ import { type ReplayWorld, runReplay } from "../../../sim/replay/run_replay.ts";
 import { MemoryFiles } from "../../config/memory_files.ts";
 import { tcpPacket, udpPacket } from "../../support/packets.ts";
 import { checkReplayDocument } from "../../support/replay_schema.ts";
+import { duplicating } from "../../support/programs.ts";
 
 /** A packet, when it came, and whose it is. */
 interface Entry {
@@ -169,7 +170,9 @@ Deno.test("runReplay() asks the policy once for each flow, and takes its target 
   const asked: string[] = [];
   const policy = (facts: FlowFacts): Promise<PolicyVerdict | undefined> => {
     asked.push(`${facts.network} ${facts.destinationPort}`);
-    return Promise.resolve(facts.destinationPort === 53 ? { via: "DIRECT", effects: { duplicate: 3 } } : undefined);
+    return Promise.resolve(
+      facts.destinationPort === 53 ? { via: "DIRECT", effects: { program: duplicating(3) } } : undefined,
+    );
   };
   const written: number[] = [];
   const entries = [1, 2, 3].flatMap((i) => [

@@ -102,7 +102,12 @@ Deno.test("Channel says that a packet is too big, as far as its sender asked for
   link.aToB.change({ answersTooBig: false });
   send(big);
   clock.runAll();
-  assertEquals([link.aToB.counts.tooBig, link.a.waiting], [3, 0]);
+  assertEquals([link.aToB.counts.tooBig, link.a.waiting], [2, 0]);
+  assertEquals(
+    [link.aToB.counts.inPieces, link.b.waiting, link.lawHolds()],
+    [1, 2, true],
+    "what may be cut comes through",
+  );
 });
 
 Deno.test("Channel answers a packet that is too big also over IPv6", () => {

@@ -26,6 +26,19 @@ Deno.test("TcpConnection acknowledges by bytes, at once, or at once at first, wh
   quick.take("P. 101:201(100) ack 1").expect();
 });
 
+Deno.test("TcpConnection answers the segments of one batch with one ACK where it is told so, and no more of them than that", () => {
+  const s = new Script({ batchAckSegmentsMax: 5 }).accept();
+  for (let i = 0; i < 4; i++) s.take(`. ${1 + i * 100}:${101 + i * 100}(100) ack 1`).expect();
+  s.wait(0).expect(". 1:1(0) ack 401");
+  for (let i = 4; i < 8; i++) s.take(`. ${1 + i * 100}:${101 + i * 100}(100) ack 1`).expect();
+  s.take(". 801:901(100) ack 1").expect(". 1:1(0) ack 901");
+  s.take("P. 901:1001(100) ack 1").expect();
+  s.wait(39 * MS).expect();
+  s.wait(2 * MS).expect(". 1:1(0) ack 1001");
+  // What is out of order is still answered at once.
+  s.take(". 1101:1201(100) ack 1").expect(". 1:1(0) ack 1001 <nop,nop,sack 1101:1201>");
+});
+
 Deno.test("TcpConnection carries its acknowledgment with data", () => {
   const s = new Script().accept();
   s.take("P. 1:101(100) ack 1").expect();

@@ -93,6 +93,7 @@ function drawRun(seed: number): Run {
       sendBufferBytes: pick([3_000, 65_536, 262_144]),
       delayedAckUs: pick([0, 40_000, 200_000]),
       quickAckSegments: pick([0, 16]),
+      batchAckSegmentsMax: pick([2, 44]),
       timeWaitUs: 60_000_000,
     },
     up: pick([0, 1, 1_000, 60_000, 200_000]),
