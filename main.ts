@@ -28,6 +28,7 @@ import { findOwnSources } from "./ffi/linux/own_sources.ts";
 import { examineLinux } from "./ffi/linux/examine.ts";
 import { SocketResetter } from "./ffi/linux/reset_socket.ts";
 import { openTun } from "./ffi/linux/tun_setup.ts";
+import { openWinDivert } from "./ffi/windivert/open.ts";
 import { openWintun } from "./ffi/wintun/open.ts";
 import { PcapngWriter } from "./sim/capture/write.ts";
 import { openFilterPackets } from "./sim/filter_packets.ts";
@@ -46,15 +47,41 @@ const doors = {
 const devices: Readonly<Record<string, OpenDevice>> = Deno.build.os === "linux"
   ? { tun: openTun, nfqueue: openNfqueue }
   : Deno.build.os === "windows"
-  ? { wintun: openWintunHere }
+  ? { wintun: openWintunHere, windivert: openWinDivertHere }
   : {};
 /** Those of them that divert what passes, for `weir speeder`. */
-const divertDevices = Deno.build.os === "linux" ? { nfqueue: openNfqueue } : {};
+const divertDevices: Readonly<Record<string, OpenDevice>> = Deno.build.os === "linux"
+  ? { nfqueue: openNfqueue }
+  : Deno.build.os === "windows"
+  ? { windivert: openWinDivertHere }
+  : {};
 let resetter: SocketResetter | undefined;
+
+/** The folder of the executable, where the drivers' libraries are. */
+function programFolderHere(): string {
+  return Deno.execPath().replace(/[\\/][^\\/]*$/, "");
+}
+
+/** WinDivert by the library beside the executable, with owners of flows by its events first and Windows' own tables second. */
+function openWinDivertHere(settings: DeviceSettings): LiveDevice {
+  const processes = openProcessSource(settings.iphlpapi);
+  try {
+    const path = `${programFolderHere()}\\WinDivert.dll`;
+    const device = openWinDivert(path, settings, { processes: processes.source });
+    const close = () => {
+      device.close();
+      processes[Symbol.dispose]();
+    };
+    return { ...device, close };
+  } catch (error) {
+    processes[Symbol.dispose]();
+    throw error;
+  }
+}
 
 /** A Wintun adapter by the library beside the executable, with owners of flows by Windows' own tables. */
 function openWintunHere(settings: DeviceSettings): LiveDevice {
-  const programFolder = Deno.execPath().replace(/[\\/][^\\/]*$/, "");
+  const programFolder = programFolderHere();
   const stateFolder = `${Deno.env.get("ProgramData") ?? "C:\\ProgramData"}\\weir`;
   Deno.mkdirSync(stateFolder, { recursive: true });
   const processes = openProcessSource(settings.iphlpapi);
@@ -112,13 +139,14 @@ const USAGE = `weir COMMAND
   replay CAPTURE…  [--config F] [--policy F] [--processes F] [--mode tun|divert] [--stack netstack|system|mixed]
                    [--seed N] [--out F.pcapng] [--report F.html] [--verify-checksums] [--explain] [--json]
                    replays captures through the whole pipeline
-  run              [--config F] [--policy F] [--adapter tun] [--device weir0] [--address A/N,…] [--route A/N,…] [--mtu N]
-                   live, on Linux: flows from a TUN device end in weir's own TCP/IP stack and go on through the system's sockets
+  run              [--config F] [--policy F] [--adapter tun|nfqueue] [--device weir0] [--address A/N,…] [--route A/N,…] [--mtu N]
+                   [--stack netstack|system|mixed]
+                   live: flows from a TUN device end in weir's own TCP/IP stack, or TCP in the system's, and go on through the system's sockets
   speeder          [--adapter nfqueue] [--filter EXPR] [--multiplicity N] [--ceiling RATE] [--adaptive] [--netns NAME]
                    sends each packet that leaves more than once, against loss on the path
   check            [--config F] [--policy F] [--json]
                    reads everything and reports every mistake with file:line:column
-  explain          [--config F] [--policy F] key=value… [--json]
+  explain          [--config F] [--policy F] (key=value… | --filter) [--json]
                    decides one made-up flow (host=, destinationPort=, process= …) and shows each rule tried
   record           --out F.pcapng [--adapter nfqueue|windivert|tun] [--filter EXPR] [--count N] [--seconds N] [--netns NAME]
                    writes live traffic with its processes into a capture that weir replay reads; diverted packets go on untouched

@@ -282,6 +282,7 @@ export class Translator {
       return;
     }
     early.verdict = verdict;
+    if (!this.isOpen(id)) return;
     early.isDialing = true;
     this.#commands.push({ kind: "dial", flow: id, facts, verdict });
   }

@@ -960,3 +960,9 @@ export const HEALTH_BODY_BYTES_MAX = 65_536;
 
 /** How long fetching a list may take. Overflow: the copy stays as it was. Units: ms. */
 export const DOWNLOAD_MS_MAX = 20_000;
+
+/** Bytes that wait between two ends inside this program. Overflow: the writer waits. Units: bytes. */
+export const DUPLEX_PAIR_BYTES_MAX = 65_536;
+
+/** How often groups are looked at when nothing is due. Units: ms. */
+export const HEALTH_TURN_MS_MAX = 250;

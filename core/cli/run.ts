@@ -1,6 +1,7 @@
 /** `weir run`: a live device, its traffic through the whole pipeline and out of this machine's own sockets. */
 import { formatIp, type IpAddress, type IpPrefix, parseIp, parsePrefix } from "../base/ip_address.ts";
 import type { Issue } from "../config/issue.ts";
+import { deriveDivertFilter } from "../config/divert_filter.ts";
 import type { WeirConfig } from "../config/load.ts";
 import { namePolicyOf, sniffOptionsOf } from "../config/sniffing.ts";
 import { Dialer, type OwnSources } from "../host/dial.ts";
@@ -158,12 +159,14 @@ function deviceSettings(line: CommandLine, { tun }: WeirConfig): Omit<DeviceSett
 /** A device that diverts has no address and no routes of its own. What our listeners send is diverted with what the filter names. */
 function divertSettings(
   line: CommandLine,
-  { divert }: WeirConfig,
+  config: WeirConfig,
+  policy: LoadedPolicy | undefined,
   kind: string,
   system: SystemListener | undefined,
 ): Omit<DeviceSettings, "sources"> {
   const ports = [system?.listeners.v4?.port, system?.listeners.v6?.port].filter((port) => port !== undefined);
-  const listeners = ports.map((port) => ` or tcp.SrcPort == ${port}`).join("");
+  const hasPolicy = policy?.hasOnConnection === true;
+  const { filter } = deriveDivertFilter(config, { hasPolicy, listenerPorts: ports });
   return {
     name: line.value("device") ?? kind,
     addresses: [],
@@ -171,7 +174,8 @@ function divertSettings(
     routes: [],
     offload: false,
     namespace: line.value("netns"),
-    divert: { filter: listeners === "" ? divert.filter : `(${divert.filter})${listeners}`, priority: divert.priority },
+    iphlpapi: line.value("iphlpapi"),
+    divert: { filter, priority: config.divert.priority },
   };
 }
 
@@ -215,7 +219,7 @@ async function runLive(
   let device: LiveDevice | undefined;
   let name = "";
   try {
-    const wanted = isDivert ? divertSettings(line, config, kind, system) : deviceSettings(line, config);
+    const wanted = isDivert ? divertSettings(line, config, policy, kind, system) : deviceSettings(line, config);
     const sources = ownSources(line, doors, wanted.routes);
     const settings = { ...wanted, sources: [sources.v4, sources.v6].filter((source) => source !== undefined) };
     device = doors.devices[kind]!(settings);

@@ -106,14 +106,27 @@ const NETWORKS: readonly Network[] = ["tcp", "udp"];
 export function deriveDivertFilter(config: WeirConfig, options: DivertFilterOptions): DivertFilter {
   const own = ownFilter(config.divert.filter);
   const derivation = new Derivation(config, options);
+  const listeners = listenerPart(options.listenerPorts ?? []);
   // A filter that is too long grows until it fits: first the lists in it, at last all of it.
   for (let tests = DIVERT_FILTER_TESTS_MAX; tests >= 1; tests = Math.floor(tests * 0.75)) {
     const parts = derivation.parts(tests);
-    const derived = joinText(parts.map(({ piece }) => piece), "or");
-    const filter = narrowed(own, parts.length === 0 ? literal("false") : derived);
+    const derived = narrowed(
+      own,
+      parts.length === 0 ? literal("false") : joinText(parts.map(({ piece }) => piece), "or"),
+    );
+    // What our listeners send is needed whatever the user narrows.
+    const all = listeners === undefined
+      ? [derived]
+      : derived.text === "false"
+      ? [listeners.piece]
+      : [derived, listeners.piece];
+    const filter = joinText(all, "or").text;
     const testCount = countTests(filter);
     if (testCount === undefined) continue;
-    const shown = parts.map(({ piece, why }) => ({ text: piece.text, why }));
+    const shown = [...parts, ...(listeners === undefined ? [] : [listeners])].map(({ piece, why }) => ({
+      text: piece.text,
+      why,
+    }));
     if (own !== undefined) shown.unshift({ text: own, why: ["weir.divert.filter says so"] });
     return { filter, testCount, isWidened: derivation.isWidened, parts: shown };
   }
@@ -128,9 +141,16 @@ function ownFilter(source: string): string | undefined {
   return text === "true" || text === "" ? undefined : text;
 }
 
-function narrowed(own: string | undefined, derived: FilterText): string {
-  if (own === undefined || derived.text === "false") return derived.text;
-  return joinText([countTests(own) === 1 ? literal(own) : { text: own, word: "or" }, derived], "and").text;
+function narrowed(own: string | undefined, derived: FilterText): FilterText {
+  if (own === undefined || derived.text === "false") return derived;
+  return joinText([countTests(own) === 1 ? literal(own) : { text: own, word: "or" }, derived], "and");
+}
+
+function listenerPart(ports: readonly number[]): Part | undefined {
+  if (ports.length === 0) return undefined;
+  const local = within("localPort", ports.map((port) => ({ low: BigInt(port), high: BigInt(port) })));
+  const why = ["answers of weir's own listeners get the addresses back that the flow began with"];
+  return { piece: joinText([literal("outbound"), literal("tcp"), regionText(local)], "and"), why };
 }
 
 function countTests(filter: string): number | undefined {
@@ -226,12 +246,6 @@ class Derivation {
     const parts: Part[] = [];
     const out = this.#outboundPart(touched);
     if (out !== undefined) parts.push(out);
-    const ports = this.#options.listenerPorts ?? [];
-    if (ports.length > 0) {
-      const local = within("localPort", ports.map((port) => ({ low: BigInt(port), high: BigInt(port) })));
-      const why = ["answers of weir's own listener get the addresses back that the flow began with"];
-      parts.push({ piece: joinText([literal("outbound"), literal("tcp"), regionText(local)], "and"), why });
-    }
     if (out !== undefined && this.#wantsNames()) {
       const why = [
         "rules or the policy read host names: answers of name servers tell which address has which name",

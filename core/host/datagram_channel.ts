@@ -82,7 +82,7 @@ class SocketChannel implements DatagramChannel {
   send(destination: Destination, payload: Uint8Array): void {
     if (!this.#isOpen) return;
     if (destination.address !== undefined) return this.#sendTo(destination.address, destination.port, payload);
-    this.#outbounds.host.resolve(destination.host).then(([address]) => {
+    this.#outbounds.host.resolve(destination.host, "destination").then(([address]) => {
       if (address !== undefined) this.#sendTo(address, destination.port, payload);
     }, () => {});
   }

@@ -3,7 +3,7 @@
  *
  * Read first: RFC 1035 section 4.2, RFC 7766 (TCP), RFC 7858 (TLS), RFC 8484 (HTTPS).
  */
-import { parseIp } from "../base/ip_address.ts";
+import { type IpAddress, parseIp } from "../base/ip_address.ts";
 import {
   DNS_CONNECTION_IDLE_MS,
   DNS_CONNECTIONS_IDLE_MAX,
@@ -27,6 +27,8 @@ export interface DnsTransportHost {
   readonly outbounds: Outbounds;
   /** The proxies that carry the questions to a server, by their names; empty for none. Rejects when there is no such way. */
   chainTo(server: NameServer): Promise<readonly string[]>;
+  /** The addresses of a name server that is given by its name. Rejects when there is none. */
+  resolveNameServer(host: string): Promise<readonly IpAddress[]>;
   /** Asks this machine's own resolver. Rejects when there is no address. */
   resolveWithSystem(host: string): Promise<readonly ReturnType<typeof parseIp>[]>;
 }
@@ -142,11 +144,19 @@ export class DnsTransport {
   async #ask(server: NameServer, message: Uint8Array): Promise<Uint8Array | undefined> {
     if (server.scheme === "system" || server.scheme === "dhcp") return await this.#askSystem(message);
     const chain = await this.#host.chainTo(server);
+    const place = await this.#placeOf(server);
     if (server.scheme === "udp") {
-      const answer = await this.#askByDatagram(server, chain, message);
+      const answer = await this.#askByDatagram(place, chain, message);
       if (answer === undefined || !isTruncated(answer)) return answer;
     }
-    return await this.#askByStream(server, chain, message);
+    return await this.#askByStream(server, place, chain, message);
+  }
+
+  /** Name servers are never looked up by themselves. */
+  async #placeOf({ host, port }: NameServer): Promise<Destination> {
+    const address = parseIp(host) ?? (await this.#host.resolveNameServer(host))[0];
+    if (address === undefined) throw new Error("the name server has no address");
+    return { address, host: "", port };
   }
 
   async #askSystem(message: Uint8Array): Promise<Uint8Array | undefined> {
@@ -159,13 +169,13 @@ export class DnsTransport {
   }
 
   /** A socket for each question, so that its port is as hard to guess as its id. Source: RFC 5452 section 9.2. */
-  #askByDatagram(server: NameServer, chain: readonly string[], message: Uint8Array): Promise<Uint8Array | undefined> {
+  #askByDatagram(place: Destination, chain: readonly string[], message: Uint8Array): Promise<Uint8Array | undefined> {
     const { outbounds } = this.#host;
     const hops = outbounds.hopsOf(chain);
     return new Promise((resolve) => {
       const channel = openChannel(outbounds, hops, {
         received: (source, bytes) => {
-          if (source.port !== server.port || messageId(bytes) !== messageId(message)) return;
+          if (source.port !== place.port || messageId(bytes) !== messageId(message)) return;
           resolve(bytes.slice());
           channel.close();
         },
@@ -175,11 +185,16 @@ export class DnsTransport {
         },
       });
       const timer = setTimeout(() => channel.close(), DNS_EXCHANGE_US / MILLISECOND_US);
-      channel.send(placeOf(server), message);
+      channel.send(place, message);
     });
   }
 
-  async #askByStream(server: NameServer, chain: readonly string[], message: Uint8Array): Promise<Uint8Array> {
+  async #askByStream(
+    server: NameServer,
+    place: Destination,
+    chain: readonly string[],
+    message: Uint8Array,
+  ): Promise<Uint8Array> {
     for (let reused = this.#takeIdle(server); reused !== undefined; reused = this.#takeIdle(server)) {
       try {
         return await this.#askLine(server, reused, message);
@@ -187,7 +202,7 @@ export class DnsTransport {
         // The server has closed it meanwhile: the next one, or a new one.
       }
     }
-    return await this.#askLine(server, await this.#connect(server, chain), message);
+    return await this.#askLine(server, await this.#connect(server, place, chain), message);
   }
 
   async #askLine(server: NameServer, line: Line, message: Uint8Array): Promise<Uint8Array> {
@@ -201,9 +216,9 @@ export class DnsTransport {
     }
   }
 
-  async #connect(server: NameServer, chain: readonly string[]): Promise<Line> {
+  async #connect(server: NameServer, place: Destination, chain: readonly string[]): Promise<Line> {
     const { outbounds } = this.#host;
-    const stream = await outbounds.open(outbounds.hopsOf(chain), placeOf(server), undefined);
+    const stream = await outbounds.open(outbounds.hopsOf(chain), place, undefined);
     const isSecure = server.scheme === "tls" || server.scheme === "https";
     const secured = !isSecure ? stream : await wrapTls(stream, {
       serverName: server.host,
@@ -235,9 +250,4 @@ export class DnsTransport {
     lines.push(entry);
     this.#idle.set(server, lines);
   }
-}
-
-function placeOf({ host, port }: NameServer): Destination {
-  const address = parseIp(host);
-  return { address, host: address === undefined ? host : "", port };
 }

@@ -24,8 +24,8 @@ import { TunnelDuplex, TunnelError } from "./tunnel_duplex.ts";
 export interface OutboundsHost {
   readonly dialer: Dialer;
   readonly env: OutboundEnv;
-  /** Resolves names of servers, and of DIRECT's destinations. Rejects when there is no address. */
-  resolve(host: string): Promise<readonly IpAddress[]>;
+  /** Resolves names of proxies' servers, and of what is reached without a proxy. Rejects when there is no address. */
+  resolve(host: string, what: "server" | "destination"): Promise<readonly IpAddress[]>;
 }
 
 /** Where the server of an outbound is. */
@@ -166,11 +166,11 @@ export class Outbounds {
     signal: AbortSignal | undefined,
   ): Promise<Duplex> {
     const [hop, ...rest] = hops;
-    if (hop === undefined) return await this.#direct(destination, "dual", signal);
+    if (hop === undefined) return await this.#direct(destination, "destination", "dual", signal);
     if (hop.protocol.kind === "direct") {
       return rest.length > 0
         ? await this.open(rest, destination, signal)
-        : await this.#direct(destination, hop.ipVersion, signal);
+        : await this.#direct(destination, "destination", hop.ipVersion, signal);
     }
     const tunnel = createStreamTunnel(hop, destination, this.#host.env)!;
     const transport = await this.openTransport(hops, signal);
@@ -185,16 +185,17 @@ export class Outbounds {
     const server = serverOf(hop!);
     const transport = rest.length > 0
       ? await this.open(rest, server, signal)
-      : await this.#direct(server, hop!.ipVersion, signal);
+      : await this.#direct(server, "server", hop!.ipVersion, signal);
     return hop!.tls === undefined ? transport : await wrapTls(transport, hop!.tls);
   }
 
   async #direct(
     { address, host, port }: Destination,
+    what: "server" | "destination",
     wish: OutboundSettings["ipVersion"],
     signal: AbortSignal | undefined,
   ): Promise<Duplex> {
-    const found = address !== undefined ? [address] : await this.#resolve(host);
+    const found = address !== undefined ? [address] : await this.#resolve(host, what);
     const addresses = orderAddresses(found, wish);
     let failure: TunnelError | undefined;
     for (const candidate of addresses.slice(0, 2)) {
@@ -205,9 +206,9 @@ export class Outbounds {
     throw failure ?? new TunnelError("hostUnreachable", `Cannot reach ${host}: it has no address`);
   }
 
-  async #resolve(host: string): Promise<readonly IpAddress[]> {
+  async #resolve(host: string, what: "server" | "destination"): Promise<readonly IpAddress[]> {
     try {
-      return await this.#host.resolve(host);
+      return await this.#host.resolve(host, what);
     } catch (error) {
       throw new TunnelError("hostUnreachable", error instanceof Error ? error.message : String(error));
     }

@@ -17,6 +17,8 @@ export const IPHLPAPI_SYMBOLS = {
     result: "u32",
     optional: true,
   },
+  /** `NETIO_STATUS ConvertInterfaceLuidToAlias(const NET_LUID *InterfaceLuid, PWSTR InterfaceAlias, SIZE_T Length);` */
+  ConvertInterfaceLuidToAlias: { parameters: ["buffer", "buffer", "usize"], result: "u32", optional: true },
   /** `NETIO_STATUS GetIpForwardTable2(ADDRESS_FAMILY Family, PMIB_IPFORWARD_TABLE2 *Table);` */
   GetIpForwardTable2: { parameters: ["u16", "buffer"], result: "u32", optional: true },
   /** `NETIO_STATUS GetUnicastIpAddressTable(ADDRESS_FAMILY Family, PMIB_UNICASTIPADDRESS_TABLE *Table);` */

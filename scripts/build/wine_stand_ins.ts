@@ -37,11 +37,17 @@ const PRODUCTS: readonly Product[] = [
     sources: ["iphlpapi.c", "lab_link.c", "iphlpapi.def"],
     libraries: [...WINDOWS, "-lws2_32", "-liphlpapi"],
   },
+  {
+    output: "WinDivert.dll",
+    compiler: MINGW,
+    sources: ["windivert.c", "windivert_checksum.c", "windivert_events.c", "lab_link.c"],
+    libraries: [...WINDOWS, "-lws2_32", "-liphlpapi"],
+  },
   { output: "weir-last-error.dll", compiler: MINGW, sources: ["last_error.c"], libraries: WINDOWS },
   {
     output: "lab_helper",
     compiler: "gcc",
-    sources: ["lab_helper.c", "lab_tun.c", "lab_net.c", "lab_control.c"],
+    sources: ["lab_helper.c", "lab_tun.c", "lab_net.c", "lab_divert.c", "lab_control.c"],
     libraries: ["-pthread"],
   },
 ];

@@ -218,6 +218,18 @@ Deno.test("Translator lets a SYN through early when the decision needs the flow'
   }
 });
 
+Deno.test("Translator dials nothing for a connection that was reset before it was decided", () => {
+  const world = new World();
+  world.decider.script.wants = ["name"];
+  world.feed(tcpPacket(SYN));
+  const { natPort } = world.take();
+  world.listener(natPort, { flags: "SA", sequence: 900, acknowledgment: 101 });
+  world.feed(tcpPacket({ flags: "R", sequence: 101 }));
+  assertEquals([world.decider.seen.length, world.engine.commands], [1, []]);
+  assertEquals(world.takeAll().map(({ flags }) => flags), ["SA", "R"], "the listener hears of it");
+  world.finish();
+});
+
 Deno.test("Translator carries a half-closed connection on, and keeps its tuple through TIME-WAIT", () => {
   const world = new World();
   const { natPort } = world.open();

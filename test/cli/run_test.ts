@@ -151,7 +151,8 @@ Deno.test("runCommand() takes the stack from the configuration, and closes the d
 Deno.test("runCommand() diverts when the configuration enables that alone, in the mode that it names", async () => {
   for (const mode of ["netstack", "redirect"]) {
     const file = await Deno.makeTempFile({ suffix: ".yaml" });
-    const divert = `weir: { divert: { enable: true, mode: ${mode}, filter: "tcp", priority: 7 } }\n`;
+    const divert =
+      `weir: { divert: { enable: true, mode: ${mode}, filter: "tcp", priority: 7 } }\nrules: ["IP-CIDR,192.0.2.1/32,REJECT"]\n`;
     await Deno.writeTextFile(file, divert);
     const { doors, opened } = divertDoors();
     const io = new KeptIo();
@@ -159,9 +160,8 @@ Deno.test("runCommand() diverts when the configuration enables that alone, in th
     const { name, divert: wanted, addresses, routes, sources } = opened[0]!;
     assertEquals([name, wanted!.priority, addresses, routes, sources], ["nfqueue", 7, [], [], []]);
     // What the listeners send has to come by as well.
-    const filter = wanted!.filter.replace(/(tcp.SrcPort == )\d+/g, "$1L");
-    assertEquals(/^tcp$|^\(tcp\)( or tcp.SrcPort == L){1,2}$/.exec(filter)?.[0], filter);
-    assertEquals(filter.includes("L"), mode === "redirect");
+    assertStringIncludes(wanted!.filter, "tcp and outbound and !loopback and remoteAddr == 192.0.2.1 and ");
+    assertEquals(/ or \(outbound and tcp and .*localPort == \d+/.test(wanted!.filter), mode === "redirect");
     assertStringIncludes(io.errors, `nfqueue is up: diverts ${wanted!.filter}, priority 7`);
     assertEquals(io.errors.includes("TCP through the system's own"), mode === "redirect");
     const stack = await assertRejects(() => runCommand([`--config=${file}`, "--stack=system"], io, doors), UsageError);

@@ -122,6 +122,12 @@ Deno.test("deriveDivertFilter() asks for what a configuration needs, and for not
       { listenerPorts: [7000] },
     ],
     [
+      "listeners whatever the user's filter says",
+      `weir: {divert: {filter: "tcp.DstPort == 80"}}\n${rules("IP-CIDR,198.51.100.7/32,h")}`,
+      `(tcp.DstPort == 80 and ${OUT} and remoteAddr == 198.51.100.7 and (fragment or tcp)) or (outbound and tcp and localPort == 7000)`,
+      { listenerPorts: [7000] },
+    ],
+    [
       "loopback",
       `weir: {divert: {loopback: true}}\n${rules("IP-CIDR,127.0.0.1/32,REJECT")}`,
       `outbound and remoteAddr == 127.0.0.1 and (fragment or tcp or (udp and ${NO_DHCP}))`,

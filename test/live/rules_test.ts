@@ -29,45 +29,49 @@ async function sendTwice(lab: Lab, address: string, port: number): Promise<strin
   return (await lab.exec("client", ["bash", "-c", script])).stderr;
 }
 
-liveTest("weir run rejects, drops and lets pass when rules say so", async (lab) => {
-  await startWebServer(lab);
-  await Deno.writeTextFile(`${lab.folder}/config.yaml`, CONFIG);
-  const weir = await startWeir(lab, [`--config=${lab.folder}/config.yaml`]);
+for (const stack of ["netstack", "system"]) {
+  liveTest(`weir run rejects, drops and lets pass when rules say so and the stack is ${stack}`, async (lab) => {
+    await startWebServer(lab);
+    await Deno.writeTextFile(`${lab.folder}/config.yaml`, CONFIG);
+    const weir = await startWeir(lab, [`--stack=${stack}`, `--config=${lab.folder}/config.yaml`]);
 
-  const rejected = await curl(lab, `http://${SERVER_V4}:81/`);
-  assertEquals(rejected.code, 7);
-  assertStringIncludes(rejected.stderr, "Connection refused");
-  const dropped = await curl(lab, `http://${SERVER_V4}:82/`);
-  assertEquals(dropped.code, 28);
-  assert(!dropped.stderr.includes("* Connected to"), dropped.stderr);
+    const rejected = await curl(lab, `http://${SERVER_V4}:81/`);
+    assertEquals(rejected.code, 7);
+    assertStringIncludes(rejected.stderr, "Connection refused");
+    const dropped = await curl(lab, `http://${SERVER_V4}:82/`);
+    assertEquals(dropped.code, 28);
+    assert(!dropped.stderr.includes("* Connected to"), dropped.stderr);
 
-  const names = [
-    "--resolve",
-    `blocked.test:${WEB_PORT}:${SERVER_V4}`,
-    "--resolve",
-    `free.test:${WEB_PORT}:${SERVER_V4}`,
-  ];
-  const blocked = await curl(lab, ...names, `http://blocked.test:${WEB_PORT}/bytes/10/1`);
-  assertEquals([blocked.code, blocked.stdout], [56, ""]);
-  assertStringIncludes(blocked.stderr, "Connection reset by peer");
-  assertEquals((await curl(lab, ...names, "-o", "/dev/null", `http://free.test:${WEB_PORT}/bytes/10/1`)).code, 0);
-  await weir.wrote(`${SERVER_V4}:${WEB_PORT} (free.test) Match() → DIRECT`);
+    const names = [
+      "--resolve",
+      `blocked.test:${WEB_PORT}:${SERVER_V4}`,
+      "--resolve",
+      `free.test:${WEB_PORT}:${SERVER_V4}`,
+    ];
+    const blocked = await curl(lab, ...names, `http://blocked.test:${WEB_PORT}/bytes/10/1`);
+    assertEquals([blocked.code, blocked.stdout], [56, ""]);
+    assertStringIncludes(blocked.stderr, "Connection reset by peer");
+    assertEquals((await curl(lab, ...names, "-o", "/dev/null", `http://free.test:${WEB_PORT}/bytes/10/1`)).code, 0);
+    await weir.wrote(`${SERVER_V4}:${WEB_PORT} (free.test) Match() → DIRECT`);
 
-  assertStringIncludes(await sendTwice(lab, SERVER_V4, 81), "Connection refused");
-  assertStringIncludes(await sendTwice(lab, SERVER_V6, 81), "Connection refused");
-  assertEquals(await sendTwice(lab, SERVER_V4, 82), "");
-  await download(lab, SERVER_V4, 1_000_000, 6);
-  assertEquals(await weir.stop(), 0);
-});
+    assertStringIncludes(await sendTwice(lab, SERVER_V4, 81), "Connection refused");
+    assertStringIncludes(await sendTwice(lab, SERVER_V6, 81), "Connection refused");
+    assertEquals(await sendTwice(lab, SERVER_V4, 82), "");
+    await download(lab, SERVER_V4, 1_000_000, 6);
+    assertEquals(await weir.stop(), 0);
+  });
+}
 
-liveTest("weir run asks the policy when there is one", async (lab) => {
-  await startWebServer(lab);
-  await Deno.writeTextFile(`${lab.folder}/policy.ts`, POLICY);
-  const weir = await startWeir(lab, [`--policy=${lab.folder}/policy.ts`]);
-  // The policy wants to see the name, which only a connection brings: it is accepted, then reset.
-  const rejected = await curl(lab, `http://${SERVER_V4}:83/`);
-  assertEquals(rejected.code, 56);
-  assertStringIncludes(rejected.stderr, "Connection reset by peer");
-  await download(lab, SERVER_V4, 1_000_000, 7);
-  assertEquals(await weir.stop(), 0);
-});
+for (const stack of ["netstack", "system"]) {
+  liveTest(`weir run asks the policy when there is one and the stack is ${stack}`, async (lab) => {
+    await startWebServer(lab);
+    await Deno.writeTextFile(`${lab.folder}/policy.ts`, POLICY);
+    const weir = await startWeir(lab, [`--stack=${stack}`, `--policy=${lab.folder}/policy.ts`]);
+    // The policy wants to see the name, which only a connection brings: it is accepted, then reset.
+    const rejected = await curl(lab, `http://${SERVER_V4}:83/`);
+    assertEquals(rejected.code, 56);
+    assertStringIncludes(rejected.stderr, "Connection reset by peer");
+    await download(lab, SERVER_V4, 1_000_000, 7);
+    assertEquals(await weir.stop(), 0);
+  });
+}

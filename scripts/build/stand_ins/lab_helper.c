@@ -112,6 +112,8 @@ static void *serve(void *context)
 			serve_tun(link);
 		else if (role == LAB_ROLE_IP)
 			serve_ip(link);
+		else if (role == LAB_ROLE_DIVERT)
+			serve_divert(link);
 	}
 	close(link);
 	return NULL;

@@ -47,6 +47,7 @@ uint32_t take_planned_failure(const char *deed);
 /* One file each: serve a connection until it ends. */
 void serve_tun(int link);
 void serve_ip(int link);
+void serve_divert(int link);
 
 /* The control channel's commands; 0 when there is nobody of that name. */
 int tun_vanish(const char *name);

@@ -51,6 +51,14 @@ enum lab_type {
 	LAB_IP_DNS_SET = 38, /* struct lab_ip_dns → */
 	LAB_IP_DNS_GET = 39,
 	LAB_IP_ROUTE_FIND = 40, /* struct lab_ip_best → the same, filled in */
+
+	/* WinDivert.dll */
+	LAB_DIVERT_OPEN = 48,   /* i32 priority → i64 rank */
+	LAB_DIVERT_RANK = 49,   /* i64 rank: what follows is injected by that handle */
+	LAB_DIVERT_PACKET = 50, /* helper → DLL: struct lab_divert_packet and the packet */
+	LAB_DIVERT_TAKE = 51,   /* u32 id: the packet is diverted */
+	LAB_DIVERT_PASS = 52,   /* u32 id: the filter does not match */
+	LAB_DIVERT_INJECT = 53, /* struct lab_divert_packet and the packet */
 };
 
 #define LAB_NAME_MAX 256
@@ -82,6 +90,14 @@ struct lab_ip_best {
 	uint8_t destination[16];
 	uint8_t next_hop[16];
 	uint8_t source[16];
+};
+
+struct lab_divert_packet {
+	uint32_t id;
+	uint32_t bytes;
+	uint32_t index; /* of the interface */
+	uint32_t is_outbound;
+	uint32_t is_impostor;
 };
 
 struct lab_ip_interface {

@@ -1,7 +1,7 @@
 /**
  * Runs under Wine: asks the real WinDivert.dll (version 2.2) what core/filter answers as well, and tries to open it although there is no driver.
  * Prints one JSON document; "differences" lists what is not equal, and is empty when all is well.
- * windivert_real.ts DLL [RANDOM-FILTERS]
+ * windivert_real.ts DLL [RANDOM-FILTERS] [FILE]; the file has a JSON list of more filters
  */
 import { Prng } from "../../../core/base/prng.ts";
 import {
@@ -25,7 +25,7 @@ const SHOWN_MAX = 20;
 const PACKETS_PER_FILTER = 12;
 const ROOM_BEHIND = 64;
 
-const [dll, randomCount = "3000"] = Deno.args as [string, string?];
+const [dll, randomCount = "3000", file] = Deno.args as [string, string?, string?];
 const open = tryToOpen();
 const helpers = openHelpers();
 const differences: unknown[] = [];
@@ -163,4 +163,6 @@ for (let i = 0; i < Number(randomCount); i++) {
   const text = prng.chance(1, 4) ? damageFilter(prng, whole) : whole;
   compareFilter(text, layer, packets.slice(from, from + PACKETS_PER_FILTER));
 }
+const more: string[] = file === undefined ? [] : JSON.parse(Deno.readTextFileSync(file));
+for (const filter of more) compareFilter(filter, Layer.Network, packets.slice(0, PACKETS_PER_FILTER));
 console.log(JSON.stringify({ counts, differences, open }, null, 2));

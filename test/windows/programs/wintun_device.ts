@@ -89,6 +89,27 @@ const CASES: Readonly<Record<string, () => Promise<void>>> = {
     await carry(device);
     device.close();
   },
+  /** Counts what is received until nothing came for a second. */
+  async count() {
+    const device = open();
+    console.log("READY");
+    const arena = new Arena(2048);
+    const { adapter } = device;
+    let [packets, first, last] = [0, 0, 0];
+    while (packets === 0 || performance.now() - last < 1_000) {
+      const count = adapter.receive(arena, micros(0));
+      if (count > 0) {
+        last = performance.now();
+        if (packets === 0) first = last;
+        packets += count;
+        for (let slot = arena.take(); slot !== NO_SLOT; slot = arena.take()) arena.release(slot);
+        continue;
+      }
+      await Promise.race([adapter.ready(), new Promise((resolve) => setTimeout(resolve, 200))]);
+    }
+    console.log(`received ${packets} in ${(last - first).toFixed(1)} ms`);
+    device.close();
+  },
   async reopen() {
     for (let i = 0; i < 20; i++) {
       const device = open();

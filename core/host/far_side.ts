@@ -1,0 +1,155 @@
+/**
+ * The far side of every flow: straight out, through proxies, or into weir's own DNS server.
+ *
+ * Source for what goes to a proxy, a name or an address: mihomo constant/metadata.go `RemoteAddress` and tunnel/tunnel.go.
+ */
+import { formatIp, type IpAddress } from "../base/ip_address.ts";
+import type { Micros } from "../base/micros.ts";
+import type { FlowFacts } from "../classify/facts.ts";
+import type { DnsHijackTarget } from "../config/tun.ts";
+import type { Decider } from "../decide/decider.ts";
+import type { Verdict } from "../decide/verdict.ts";
+import type { Groups } from "../outbound/groups.ts";
+import type { Destination } from "../outbound/tunnel.ts";
+import type { Dialer, DialResult } from "./dial.ts";
+import type { DnsService } from "./dns_service.ts";
+import { createDuplexPair } from "./duplex_pair.ts";
+import type { Outbounds } from "./outbounds.ts";
+import { type OriginalPeer, type UdpOutboundHost, UdpOutbounds } from "./udp_outbound.ts";
+import type { UdpSource } from "./udp_relay.ts";
+
+/** The rule that stands in verdicts of questions that weir answers itself. */
+export const HIJACK_RULE = "DnsHijack";
+const HIJACK_CHAIN: readonly string[] = Object.freeze(["DNS"]);
+
+/** What the far side is made from. */
+export interface FarSideOptions {
+  readonly dialer: Dialer;
+  readonly outbounds: Outbounds;
+  readonly groups: Groups;
+  /** Names of groups, which stand in chains beside the proxies. */
+  readonly groupNames: ReadonlySet<string>;
+  /** Absent when the configuration has no DNS of weir's own. */
+  readonly dns: DnsService | undefined;
+  /** Whose questions are answered by weir; none without `dns`. */
+  readonly hijacks: readonly DnsHijackTarget[];
+  readonly clock: () => Micros;
+}
+
+/** How a datagram flow goes on. */
+export type DatagramRoute =
+  /** By plain sockets, to the address that the application names. */
+  | { readonly kind: "plain" }
+  | { readonly kind: "dns" }
+  | { readonly kind: "channel"; readonly chain: readonly string[]; readonly destination: Destination };
+
+function isAny({ w0, w1, w2, w3, version }: IpAddress): boolean {
+  return version === 4 ? w3 === 0 : (w0 | w1 | w2 | w3) === 0;
+}
+
+/** True for a flow whose questions weir answers itself. */
+export function isHijacked(facts: FlowFacts, targets: readonly DnsHijackTarget[]): boolean {
+  return targets.some(({ network, ip, port }) =>
+    port === facts.destinationPort && (network === "any" || network === facts.network) &&
+    (isAny(ip) || (facts.destinationIp !== undefined && formatIp(facts.destinationIp) === formatIp(ip)))
+  );
+}
+
+/** What a proxy is told: a name where one is known, for the proxy knows better where it is nearest; a fixed address from the hosts table stays. */
+export function destinationOf(facts: FlowFacts): Destination {
+  const isFixed = facts.dnsMode === "hosts" && facts.destinationIp !== undefined;
+  const host = isFixed ? "" : facts.sniffHost !== "" && facts.dnsMode === "normal" ? facts.sniffHost : facts.host;
+  return { address: facts.destinationIp, host, port: facts.destinationPort };
+}
+
+/** Everything behind the engine. */
+export class FarSide {
+  readonly udp: UdpOutbounds;
+  readonly #options: FarSideOptions;
+
+  constructor(options: FarSideOptions, udpHost: UdpOutboundHost) {
+    this.#options = options;
+    this.udp = new UdpOutbounds(options.outbounds, udpHost);
+  }
+
+  /** What weir's own DNS server knows of addresses; absent when there is none. */
+  get given(): DnsService | undefined {
+    return this.#options.dns;
+  }
+
+  /** A decider whose verdicts name the proxies that carry flows now; questions that weir answers itself come before every rule. */
+  wrap(decider: Decider): Decider {
+    const { groups, hijacks, dns } = this.#options;
+    const chosen = groups.wrap(decider);
+    if (dns === undefined || hijacks.length === 0) return chosen;
+    return {
+      ...chosen,
+      decide: (facts, verdict) => {
+        if (!isHijacked(facts, hijacks)) return chosen.decide(facts, verdict);
+        fillHijack(verdict);
+        return "none";
+      },
+    };
+  }
+
+  /** The proxies of a verdict, without the groups that chose them. */
+  #hopsOf({ chains, action }: Verdict): string[] {
+    if (action === "direct" && (chains[0] === "DIRECT" || chains[0] === "COMPATIBLE")) return [];
+    return chains.filter((name) => !this.#options.groupNames.has(name) && name !== "GLOBAL");
+  }
+
+  /** Opens the way of a TCP flow. Never rejects. */
+  async open(facts: FlowFacts, verdict: Verdict, signal: AbortSignal): Promise<DialResult> {
+    const { dns, outbounds, dialer, groups, clock } = this.#options;
+    if (verdict.rule === HIJACK_RULE && dns !== undefined) {
+      const [near, far] = createDuplexPair();
+      void dns.serveStream(far);
+      return { stream: near };
+    }
+    if (facts.dnsMode === "fake-ip" && facts.host === "" && facts.sniffHost === "") {
+      return { failure: "hostUnreachable", message: "nobody asked weir for the name of this fake address" };
+    }
+    const hops = this.#hopsOf(verdict);
+    if (hops.length === 0 && facts.destinationIp !== undefined) {
+      return await dialer.dial(facts.destinationIp, facts.destinationPort, signal);
+    }
+    const result = await outbounds.connect(hops, destinationOf(facts), signal);
+    if (result.stream === undefined) groups.dialFailed(verdict.chains, result.failure === "refused", clock());
+    return result;
+  }
+
+  /** How a datagram flow goes on. */
+  routeOf(facts: FlowFacts, verdict: Verdict): DatagramRoute {
+    if (verdict.rule === HIJACK_RULE) return { kind: "dns" };
+    const chain = this.#hopsOf(verdict);
+    if (chain.length === 0 && facts.dnsMode !== "fake-ip") return { kind: "plain" };
+    return { kind: "channel", chain, destination: destinationOf(facts) };
+  }
+
+  /** Answers a datagram's question to where it came from. */
+  answerDns(source: UdpSource, message: Uint8Array, peer: OriginalPeer, touched: () => void): void {
+    this.#options.dns?.handle(message.slice(), false).then((answer) => {
+      if (answer === undefined || !source.isOpen) return;
+      const { w0, w1, w2, w3 } = peer.address;
+      source.send(new Uint32Array([w0, w1, w2, w3]), peer.port, answer, 0, answer.length, this.#options.clock());
+      touched();
+    });
+  }
+
+  /** Ends what is open. */
+  close(): void {
+    this.udp.close();
+    this.#options.dns?.close();
+  }
+}
+
+/** The action is that of a proxied flow, so that it ends in weir wherever it comes from. */
+function fillHijack(verdict: Verdict): void {
+  verdict.action = "proxy";
+  verdict.rule = HIJACK_RULE;
+  verdict.rulePayload = "";
+  verdict.target = "DNS";
+  verdict.chains = HIJACK_CHAIN;
+  verdict.ruleIndex = -1;
+  verdict.effects = undefined;
+}
