@@ -15,6 +15,7 @@ import { typesCommand } from "./core/cli/types.ts";
 import { versionCommand } from "./core/cli/version.ts";
 import { terminalIo } from "./core/cli/terminal_io.ts";
 import { HostConfigFiles } from "./core/host/config_files.ts";
+import { locateDriver } from "./core/host/drivers.ts";
 import type { SocketEnd } from "./core/host/duplex.ts";
 import type { DeviceSettings, LiveDevice, OpenDevice } from "./core/host/live_device.ts";
 import type { MachineFacts } from "./core/host/machine_facts.ts";
@@ -22,6 +23,7 @@ import { PolicyHost } from "./core/host/policy_host.ts";
 import { untilStopped } from "./core/host/stop_signal.ts";
 import { resolveWithSystem } from "./core/host/system_resolver.ts";
 import { findOwnSources as findWindowsSources } from "./ffi/iphlpapi/best_route.ts";
+import { examineWindows } from "./ffi/iphlpapi/examine.ts";
 import { openProcessSource } from "./ffi/iphlpapi/process_source.ts";
 import { openNfqueue } from "./ffi/linux/nfqueue.ts";
 import { findOwnSources } from "./ffi/linux/own_sources.ts";
@@ -122,10 +124,16 @@ const runDoors = {
 };
 
 /** What this machine has for running live. */
-function examine(): Promise<MachineFacts> {
-  return Promise.resolve(
-    Deno.build.os === "linux" ? examineLinux() : { kind: "other", system: Deno.build.os },
-  );
+async function examine(): Promise<MachineFacts> {
+  if (Deno.build.os === "linux") return examineLinux();
+  if (Deno.build.os !== "windows") return { kind: "other", system: Deno.build.os };
+  const places = {
+    programFolder: Deno.execPath().replace(/[\\/][^\\/]*$/, ""),
+    embedded: new URL("./dist/drivers/", import.meta.url),
+    unpackFolder: `${Deno.env.get("LOCALAPPDATA") ?? "C:\\ProgramData"}\\weir`,
+  };
+  const names = ["wintun.dll", "WinDivert.dll", "WinDivert64.sys"];
+  return examineWindows(await Promise.all(names.map((name) => locateDriver(name, places))));
 }
 
 const recordDoors = {

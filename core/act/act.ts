@@ -78,7 +78,7 @@ export class Actor {
     const reply = this.#arena.acquire();
     if (reply === NO_SLOT) return;
     this.#arena.flow[reply] = this.#arena.flow[slot]!;
-    if (this.#refuser.refuse(this.#arena, meta, reply)) {
+    if (this.#refuser.refuse(this.#arena, meta, reply, now)) {
       directAnswer(this.#arena, reply);
       if (this.#adapter.send(this.#arena, reply, now)) this.#counters.generate();
     }

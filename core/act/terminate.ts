@@ -61,11 +61,12 @@ export const ICMP_OF: { readonly [error in DialError]: Unreachable | undefined }
 };
 
 function createChoices(adapter: Adapter, choices: StackChoices | undefined): StackChoices {
-  const { mtu, checksumsComputed, segmentationBytesMax } = adapter.capabilities;
+  const { kind, mtu, checksumsComputed, segmentationBytesMax } = adapter.capabilities;
   return {
     mtu,
     checksumsComputed: checksumsComputed ?? false,
     segmentationBytesMax: segmentationBytesMax ?? 0,
+    loopback: kind === "divert",
     ...choices,
     tcp: { batchAckSegmentsMax: TCP_BATCH_ACK_SEGMENTS_MAX, ...choices?.tcp },
   };

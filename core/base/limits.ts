@@ -638,6 +638,21 @@ export const PROGRAM_COUNT_MAX = 1_024;
 /** Different programs that the answers of one policy may spell out; names under weir.programs do not count. */
 export const POLICY_PROGRAMS_MAX = 256;
 
+/** Addresses in one answer of a policy's onDns: what fits a datagram comfortably. */
+export const POLICY_DNS_ADDRESSES_MAX = 64;
+
+/** Name servers that one answer of onDns may choose; all of them are asked at once. */
+export const POLICY_DNS_SERVERS_MAX = 16;
+
+/** What an answer of onDns lives when it does not say. Reason: as long as an answer of the hosts table in mihomo. Units: s. */
+export const POLICY_DNS_TTL_S = 10;
+
+/** Longest life of an answer of onDns: a day, as mihomo allows for fake-ip-ttl. Units: s. */
+export const POLICY_DNS_TTL_S_MAX = 86_400;
+
+/** Different choices of name servers, of a policy's onDns, that keep a resolver with its cache; the one unused for longest goes first. */
+export const POLICY_DNS_UPSTREAMS_MAX = 64;
+
 /** Copies of one packet that may leave, itself included, whatever the steps multiply to. Reason: net-speeder sends 2; more than 10 is a flood. */
 export const PROGRAM_COPIES_MAX = 10;
 
@@ -966,3 +981,6 @@ export const DUPLEX_PAIR_BYTES_MAX = 65_536;
 
 /** How often groups are looked at when nothing is due. Units: ms. */
 export const HEALTH_TURN_MS_MAX = 250;
+
+/** Largest file of fake addresses that is read. Overflow: it is left alone. Units: bytes. */
+export const FAKE_IP_FILE_BYTES_MAX = 32 << 20;

@@ -4,7 +4,9 @@ import type { Issue } from "../config/issue.ts";
 import { deriveDivertFilter } from "../config/divert_filter.ts";
 import type { WeirConfig } from "../config/load.ts";
 import { namePolicyOf, sniffOptionsOf } from "../config/sniffing.ts";
+import { createFarSide } from "../host/create_far_side.ts";
 import { Dialer, type OwnSources } from "../host/dial.ts";
+import { fakeIpPath, readFakeIps, writeFakeIps } from "../host/fake_ip_file.ts";
 import type { ResetSocket } from "../host/duplex.ts";
 import type { DeviceSettings, LiveDevice, OpenDevice } from "../host/live_device.ts";
 import { LiveEngine, type LiveLookups } from "../host/live_engine.ts";
@@ -82,6 +84,9 @@ export async function runCommand(args: readonly string[], io: CommandIo, doors: 
   try {
     tellIssues(configured.issues, io);
     if (configured.config === undefined) return 2;
+    // What no rule can send anything to anyway may stay wrong in a replay; live, it would leave flows without a way.
+    tellIssues(configured.config.outboundIssues, io);
+    if (configured.config.outboundIssues.some(({ severity }) => severity === "error")) return 2;
     await runLive(line, configured.config, configured.policy, doors, log);
     return 0;
   } finally {
@@ -136,24 +141,33 @@ function firstNonEmpty(...lists: readonly (readonly IpPrefix[])[]): readonly IpP
 }
 
 /** What the command line says, else the configuration, else what is usual; but for `sources`. */
-function deviceSettings(line: CommandLine, { tun }: WeirConfig): Omit<DeviceSettings, "sources"> {
+function deviceSettings(line: CommandLine, { tun, dns }: WeirConfig): Omit<DeviceSettings, "sources"> {
   const mtu = line.wholeNumber("mtu", MTU_MAX, tun.mtu);
   if (mtu < MTU_MIN) throw new UsageError(`Cannot use --mtu ${mtu}: expected ${MTU_MIN} to ${MTU_MAX}`);
   const everything = tun.autoRoute ? EVERYTHING.map((text) => parsePrefix(text)!) : [];
   const configuredAddresses = [...tun.inet4Address ?? [], ...tun.inet6Address ?? []];
+  const addresses = firstNonEmpty(
+    prefixesOf(line, "address"),
+    configuredAddresses,
+    DEVICE_ADDRESSES.map((text) => parsePrefix(text)!),
+  );
   return {
     name: line.value("device") ?? tun.device ?? DEVICE_NAME,
-    addresses: firstNonEmpty(
-      prefixesOf(line, "address"),
-      configuredAddresses,
-      DEVICE_ADDRESSES.map((text) => parsePrefix(text)!),
-    ),
+    addresses,
     mtu,
     routes: firstNonEmpty(prefixesOf(line, "route"), tun.routeAddress, everything),
     offload: line.choice("offload", ["on", "off"], "on") === "on",
     namespace: line.value("netns"),
     iphlpapi: line.value("iphlpapi"),
+    excludes: tun.routeExcludeAddress,
+    isDnsStrict: tun.strictRoute,
+    ...(dns.enable && tun.dnsHijack.length > 0 ? { nameServers: ownNameServers(addresses) } : {}),
   };
+}
+
+/** Any address of the device's networks but its own will do: questions to it are answered by weir. */
+function ownNameServers(addresses: readonly IpPrefix[]): IpAddress[] {
+  return addresses.map(({ address }) => ({ ...address, w3: (address.w3 ^ 3) >>> 0 }));
 }
 
 /** A device that diverts has no address and no routes of its own. What our listeners send is diverted with what the filter names. */
@@ -277,13 +291,31 @@ async function carryTraffic(
   signal: AbortSignal,
 ): Promise<void> {
   const loop = new RunLoop(device.adapter);
+  const storePath = config.general.profile.storeFakeIp && config.file !== undefined
+    ? fakeIpPath(config.file)
+    : undefined;
+  const running = createFarSide(config, {
+    dialer,
+    resolveWithSystem: doors.resolve,
+    clock: monotonicClock,
+    uint32: doors.uint32,
+    touched: () => loop.touched(),
+    fakeIps: storePath === undefined ? undefined : await readFakeIps(storePath),
+    say: (text) => log.say("debug", text),
+  });
+  const { farSide } = running;
   const askPolicy = askPolicyOf(policy, config.decide.programs, (message) => log.say("warning", message));
   const live = new LiveEngine({
     adapter: device.adapter,
     loop,
     dialer,
     system,
-    lookups: { resolve: doors.resolve, ...processLookups(device, doors), askPolicy },
+    farSide,
+    lookups: {
+      resolve: (host) => farSide.given?.resolve(host) ?? doors.resolve(host),
+      ...processLookups(device, doors),
+      askPolicy,
+    },
     decider: config.decider,
     classify: {
       type: device.adapter.capabilities.kind === "tun" ? "Tun" : "Redir",
@@ -302,6 +334,9 @@ async function carryTraffic(
     await loop.run(live, signal);
   } finally {
     live.close();
+    running.close();
+    const fakeIps = farSide.given?.fakeIps();
+    if (storePath !== undefined && fakeIps !== undefined) await writeFakeIps(storePath, fakeIps);
     log.counters(live.engine.counters);
   }
 }

@@ -124,7 +124,7 @@ export function boundsOf(rule: Rule, question: TouchQuestion, isSwapped = false,
     case "SUB-RULE":
       return inner(rule.condition);
     default:
-      return rule.type.startsWith("PROCESS-") && config.findProcessMode === "off" ? NEVER : UNKNOWN;
+      return RULE_TYPES[rule.type].reads === "process" && config.findProcessMode === "off" ? NEVER : UNKNOWN;
   }
 }
 

@@ -45,7 +45,8 @@ export interface NameServer {
 const PORTS: Readonly<Record<string, number>> = { udp: 53, tcp: 53, tls: 853, https: 443, http: 80, quic: 853 };
 const ANSWERS = new Set(["success", "format_error", "server_failure", "name_error", "not_implemented", "refused"]);
 
-function parseNameServer(written: string): NameServer | undefined {
+/** Reads a name server as the configuration writes it; undefined when it is none. */
+export function parseNameServer(written: string): NameServer | undefined {
   const hash = written.indexOf("#");
   const [via = "", ...pairs] = hash < 0 ? [] : written.slice(hash + 1).split("&");
   const address = hash < 0 ? written : written.slice(0, hash);

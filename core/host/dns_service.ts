@@ -1,7 +1,13 @@
 /** weir's DNS: a server for applications and a resolver for weir itself, with their sockets and timers. */
 import { createSocket } from "node:dgram";
 import { formatIp, type IpAddress, parseIp } from "../base/ip_address.ts";
-import { DNS_CACHE_COUNT, DNS_MESSAGE_BYTES_MAX, DNS_STREAM_IDLE_MS } from "../base/limits.ts";
+import {
+  DNS_CACHE_COUNT,
+  DNS_MESSAGE_BYTES_MAX,
+  DNS_STREAM_IDLE_MS,
+  POLICY_DNS_TTL_S,
+  POLICY_DNS_UPSTREAMS_MAX,
+} from "../base/limits.ts";
 import { type Micros, MILLISECOND_US } from "../base/micros.ts";
 import type { GivenNames } from "../classify/classifier.ts";
 import type { NameServer } from "../config/dns.ts";
@@ -9,25 +15,35 @@ import type { ReadyDnsConfig } from "../config/weir_config.ts";
 import type { HostsTable } from "../decide/hosts.ts";
 import { FakeIpPool, type FakeIpState } from "../dns/fake_ip_pool.ts";
 import {
+  addressAnswer,
   addressesOf,
   type ClientSubnet,
   type DnsAnswer,
+  type DnsRecord,
+  emptyAnswer,
+  type Query,
   type Question,
+  Rcode,
   readQuery,
   writeAnswer,
 } from "../dns/message.ts";
-import { Resolver, type ResolverPlan } from "../dns/resolver.ts";
+import { type Resolution, Resolver, type ResolverPlan } from "../dns/resolver.ts";
 import { DnsServer } from "../dns/server.ts";
 import type { DnsTransport } from "./dns_transport.ts";
 import type { Duplex } from "./duplex.ts";
 import { StreamReader, writeAll } from "./stream_reader.ts";
 
-/** What a policy says to a question: an answer, other servers, another name; undefined leaves it to the configuration. */
-export type AskPolicyDns = (question: Question) => Promise<
-  | { readonly kind: "answer"; readonly answer: DnsAnswer }
+/** What a policy says to a question. Units: `ttl` seconds. */
+export type AskedDns =
+  | { readonly kind: "rcode"; readonly rcode: Rcode }
+  | { readonly kind: "answer"; readonly addresses: readonly IpAddress[]; readonly ttl: number }
+  /** The question is asked for this name instead. */
   | { readonly kind: "rewrite"; readonly name: string }
-  | undefined
->;
+  /** These servers are asked. `key` is the same for the same servers. */
+  | { readonly kind: "upstream"; readonly key: string; readonly servers: readonly NameServer[] };
+
+/** Asks a policy about a question; undefined leaves it to the configuration. */
+export type AskPolicyDns = (question: Question) => Promise<AskedDns | undefined>;
 
 /** What the service is made from. */
 export interface DnsServiceOptions {
@@ -58,6 +74,13 @@ export function subnetOf({ options }: NameServer): ClientSubnet | undefined {
 
 function orSystem(servers: readonly NameServer[]): readonly NameServer[] {
   return servers.length > 0 ? servers : [SYSTEM];
+}
+
+/** What a policy spelled out, as an answer to a question. */
+function ownAnswer({ name, type }: Question, asked: Extract<AskedDns, { kind: "answer" | "rcode" }>): DnsAnswer {
+  if (asked.kind === "rcode") return emptyAnswer(asked.rcode);
+  const version = type === "A" ? 4 : type === "AAAA" ? 6 : 0;
+  return addressAnswer(name, asked.addresses.filter((address) => address.version === version), asked.ttl);
 }
 
 /** A resolver with the loop that carries its exchanges out. */
@@ -123,6 +146,8 @@ export class DnsService implements GivenNames {
   readonly #proxyServers: LiveResolver;
   readonly #bootstrap: LiveResolver;
   readonly #direct: LiveResolver | undefined;
+  /** Servers that a policy chose, the one used last at the end. */
+  readonly #chosen = new Map<string, LiveResolver>();
   readonly #listeners: { close(): void }[] = [];
   #isOpen = true;
 
@@ -206,40 +231,68 @@ export class DnsService implements GivenNames {
 
   /** Answers a message; undefined for what asks nothing. Never rejects. */
   async handle(message: Uint8Array, isStream: boolean): Promise<Uint8Array | undefined> {
-    const asked = await this.#askPolicy(message, isStream);
-    if (asked instanceof Uint8Array) return asked;
+    const { askPolicy, clock } = this.#options;
+    const query = askPolicy === undefined ? undefined : readQuery(message);
+    const asked = query && await askPolicy!(query.question).catch(() => undefined);
+    if (query !== undefined && asked !== undefined) return await this.#answerAsAsked(query, asked, isStream);
+    const isQuestion = message.length >= 12 && (message[2]! & 0x80) === 0;
+    if (!isQuestion) return undefined;
     return await new Promise((resolve) => {
-      const query = readQuery(message);
-      if (query !== undefined && asked !== undefined) {
-        this.#server.answer(
-          { ...query.question, name: asked.name },
-          this.#options.clock(),
-          ({ answer, ageSeconds }) => {
-            resolve(
-              writeAnswer(query, answer, { ageSeconds, bytesMax: isStream ? DNS_MESSAGE_BYTES_MAX : query.udpBytes }),
-            );
-          },
-        );
-      } else {
-        const isQuestion = message.length >= 12 && (message[2]! & 0x80) === 0;
-        if (!isQuestion) return resolve(undefined);
-        this.#server.handle(message, isStream, this.#options.clock(), resolve);
-      }
+      this.#server.handle(message, isStream, clock(), resolve);
       this.#usual.work();
     });
   }
 
-  /** The policy's answer, or the name to ask for instead; undefined leaves it to the configuration. */
-  async #askPolicy(
-    message: Uint8Array,
-    isStream: boolean,
-  ): Promise<Uint8Array | { readonly name: string } | undefined> {
-    const { askPolicy } = this.#options;
-    const query = askPolicy === undefined ? undefined : readQuery(message);
-    const verdict = query && await askPolicy!(query.question).catch(() => undefined);
-    if (query === undefined || verdict === undefined) return undefined;
-    if (verdict.kind === "rewrite") return verdict;
-    return writeAnswer(query, verdict.answer, { bytesMax: isStream ? DNS_MESSAGE_BYTES_MAX : query.udpBytes });
+  /** Answers as a policy wants it. */
+  async #answerAsAsked(query: Query, asked: AskedDns, isStream: boolean): Promise<Uint8Array> {
+    const { question } = query;
+    const { answer, ageSeconds } = asked.kind === "rewrite"
+      ? await this.#answerAlias(question, asked.name)
+      : asked.kind === "upstream"
+      ? await this.#answerFrom(asked.key, asked.servers, question)
+      : { answer: ownAnswer(question, asked), ageSeconds: 0 };
+    return writeAnswer(query, answer, { ageSeconds, bytesMax: isStream ? DNS_MESSAGE_BYTES_MAX : query.udpBytes });
+  }
+
+  /** The configuration's answer for another name, behind the record that says so: a client takes no answer for a name that it did not ask for. */
+  #answerAlias(question: Question, name: string): Promise<Pick<Resolution, "answer" | "ageSeconds">> {
+    return new Promise((resolve) => {
+      this.#server.answer({ ...question, name }, this.#options.clock(), ({ answer, ageSeconds }) => {
+        if (name === question.name) return resolve({ answer, ageSeconds });
+        const ttl = answer.answers[0]?.ttl ?? POLICY_DNS_TTL_S;
+        const alias: DnsRecord = { name: question.name, type: "CNAME", class: "IN", ttl, data: name };
+        resolve({ answer: { ...answer, answers: [alias, ...answer.answers] }, ageSeconds });
+      });
+      this.#usual.work();
+    });
+  }
+
+  #answerFrom(key: string, servers: readonly NameServer[], question: Question): Promise<Resolution> {
+    const live = this.#chosenResolver(key, servers);
+    if (live === undefined) {
+      return Promise.resolve({ answer: emptyAnswer(Rcode.ServerFailure), ageSeconds: 0, isStale: false });
+    }
+    return new Promise((resolve) => {
+      live.resolver.resolve(question, this.#options.clock(), resolve);
+      live.work();
+    });
+  }
+
+  /** A resolver over these servers. Undefined when there are too many others, all of them at work. */
+  #chosenResolver(key: string, servers: readonly NameServer[]): LiveResolver | undefined {
+    let live = this.#chosen.get(key);
+    if (live === undefined) {
+      if (this.#chosen.size >= POLICY_DNS_UPSTREAMS_MAX) {
+        const [idle] = [...this.#chosen].find(([, { resolver }]) => resolver.lookupCount === 0) ?? [];
+        if (idle === undefined) return undefined;
+        this.#chosen.get(idle)!.close();
+        this.#chosen.delete(idle);
+      }
+      live = new LiveResolver(this.#plan(servers), this.#options);
+    }
+    this.#chosen.delete(key);
+    this.#chosen.set(key, live);
+    return live;
   }
 
   /** Answers a stream's questions until it ends or is silent for too long. Never rejects. */
@@ -303,6 +356,7 @@ export class DnsService implements GivenNames {
     this.#isOpen = false;
     for (const listener of this.#listeners) listener.close();
     for (const live of [this.#usual, this.#proxyServers, this.#bootstrap, this.#direct]) live?.close();
+    for (const live of this.#chosen.values()) live.close();
     this.#options.transport.close();
   }
 }

@@ -12,6 +12,7 @@ import { Verify } from "../parse/parse.ts";
 import type { Stack } from "../stack/stack.ts";
 import { DenoDuplex, type Dialer, type DialResult } from "./dial.ts";
 import type { Duplex } from "./duplex.ts";
+import type { DatagramRoute, FarSide } from "./far_side.ts";
 import type { LoopBody } from "./run_loop.ts";
 import { type FlowEnd, StackHost } from "./stack_host.ts";
 import type { SystemListener } from "./system_listener.ts";
@@ -32,6 +33,8 @@ export interface LiveOptions extends Pick<EngineOptions, "decider" | "classify" 
   readonly adapter: Adapter;
   readonly loop: StackLoop;
   readonly dialer: Dialer;
+  /** Ways out through proxies, and weir's own DNS server. Without it there is only DIRECT. */
+  readonly farSide?: FarSide | undefined;
   readonly lookups: LiveLookups;
   /** With it, TCP flows end in the system's own TCP: its listeners accept them. */
   readonly system?: SystemListener | undefined;
@@ -48,17 +51,17 @@ export class LiveEngine implements LoopBody {
   readonly #options: LiveOptions;
   /** Dials under way, by their flows' ids. */
   readonly #dialing = new Map<number, AbortController>();
-  /** Datagram flows that go to the host, by their ids. */
-  readonly #datagramFlows = new Set<number>();
+  /** Ways of the datagram flows that go to the host, by their ids. */
+  readonly #datagramFlows = new Map<number, DatagramRoute>();
 
   constructor(options: LiveOptions) {
-    const { adapter, decider, classify, observer, lookups, system } = options;
+    const { adapter, decider, classify, observer, lookups, system, farSide } = options;
     this.#options = options;
     this.engine = new Engine({
       adapter,
       arena: new Arena(ARENA_SLOT_COUNT, createPacketMemory(ARENA_SLOT_COUNT)),
-      decider,
-      classify,
+      decider: farSide?.wrap(decider) ?? decider,
+      classify: { ...classify, given: farSide?.given },
       verify: adapter.capabilities.checksumsVouched ? Verify.None : Verify.All,
       hasPolicy: lookups.askPolicy !== undefined,
       observer: {
@@ -74,7 +77,7 @@ export class LiveEngine implements LoopBody {
       // A TUN device never sees our own sockets: they are bound past it.
       looksUpOwn: adapter.capabilities.kind === "divert",
     });
-    this.host = new StackHost(this.stack, options.dialer, options.loop);
+    this.host = new StackHost(this.stack, options.dialer, options.loop, farSide);
     system?.start({
       flowOf: (...ends) => this.engine.translator!.flowOfAccepted(...ends),
       isOpen: (flow) => this.engine.translator!.isOpen(flow),
@@ -93,7 +96,7 @@ export class LiveEngine implements LoopBody {
     for (let command = engine.commands.shift(); command !== undefined; command = engine.commands.shift()) {
       this.#carryOut(command);
     }
-    this.host.drain(now, (tag) => this.#datagramFlows.has(tag));
+    this.host.drain(now, (tag) => this.#datagramFlows.get(tag));
     if (engine.counters.received !== received) return now;
     return micros(Math.min(engine.deadline(), this.#options.adapter.nextDue ?? Infinity));
   }
@@ -147,7 +150,7 @@ export class LiveEngine implements LoopBody {
 
   #dial({ flow, facts, verdict }: DialCommand): void {
     const { system } = this.#options;
-    if (facts.network === "udp") return this.#carryDatagrams(flow, facts, verdict.action);
+    if (facts.network === "udp") return this.#carryDatagrams(flow, facts, verdict);
     const giveUp = new AbortController();
     this.#dialing.set(flow, giveUp);
     const isOver = () => {
@@ -181,9 +184,16 @@ export class LiveEngine implements LoopBody {
   }
 
   /** Datagrams are carried, or refused from the next one on. */
-  #carryDatagrams(flow: number, facts: FlowFacts, action: DialCommand["verdict"]["action"]): void {
-    if (action === "direct" && !this.#isLoop(facts)) this.#datagramFlows.add(flow);
+  #carryDatagrams(flow: number, facts: FlowFacts, verdict: DialCommand["verdict"]): void {
+    const route = this.#isLoop(facts) ? undefined : this.#routeOf(facts, verdict);
+    if (route !== undefined) this.#datagramFlows.set(flow, route);
     else this.#answer({ kind: "dialFailed", flow, error: "prohibited" });
+  }
+
+  #routeOf(facts: FlowFacts, verdict: DialCommand["verdict"]): DatagramRoute | undefined {
+    const { farSide } = this.#options;
+    if (farSide !== undefined) return farSide.routeOf(facts, verdict);
+    return verdict.action === "direct" ? { kind: "plain" } : undefined;
   }
 
   #isLoop(facts: FlowFacts): boolean {
@@ -198,7 +208,9 @@ export class LiveEngine implements LoopBody {
         `it comes from ${formatIp(facts.sourceIp!)}, the address of weir's own sockets: a loop`,
       );
     }
-    if (verdict.action !== "direct") return failed("prohibited", `there is no outbound for ${verdict.target} yet`);
+    const { farSide } = this.#options;
+    if (farSide !== undefined) return await farSide.open(facts, verdict, giveUp);
+    if (verdict.action !== "direct") return failed("prohibited", `there is no outbound for ${verdict.target}`);
     let address = facts.destinationIp;
     if (address === undefined) {
       const found = await this.#options.lookups.resolve(facts.host).catch((error: Error) => error.message);

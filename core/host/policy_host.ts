@@ -6,6 +6,8 @@ import {
   POLICY_LOAD_DEADLINE_MS,
   POLICY_WATCH_INTERVAL_MS,
 } from "../base/limits.ts";
+import type { DnsQuestion } from "../policy/policy.ts";
+import type { AskedDns } from "./dns_service.ts";
 import { type PolicyFiles, type PolicyIssue, readPolicyFiles } from "./policy_files.ts";
 import { type PolicyAnswer, type PolicyLog, type PolicyRuleLine, PolicyRunner } from "./policy_runner.ts";
 import { FileWatch } from "./policy_watch.ts";
@@ -92,6 +94,18 @@ export class PolicyHost {
   /** Asks about one flow. Never rejects; without a sensible answer the rules decide. */
   ask(metadata: Metadata): Promise<PolicyAnswer> {
     return this.#runner.ask(metadata);
+  }
+
+  /** True when questions are worth asking about. */
+  get hasOnDns(): boolean {
+    return this.#runner.hasOnDns;
+  }
+
+  /** Asks about one question of an application. Never rejects; undefined leaves it to the configuration. */
+  async askDns(question: DnsQuestion): Promise<AskedDns | undefined> {
+    if (!this.#runner.hasOnDns) return undefined;
+    const answer = await this.#runner.askDns(question);
+    return answer.kind === "verdict" ? answer.verdict : undefined;
   }
 
   /** Ends the worker and the watch; the rules decide what still waits. */

@@ -41,6 +41,8 @@ function hasFields(message: Fields): boolean {
     case "pending":
     case "answer":
       return isId(message.id);
+    case "dnsAnswer":
+      return isId(message.id) && (message.answer === undefined || typeof message.answer === "object");
     case "nonsense":
       return isId(message.id) && isText(message.message);
     case "threw":

@@ -19,7 +19,11 @@ import {
 } from "../base/limits.ts";
 import type { PacketProgram } from "../decide/packet_program.ts";
 import { readAnswer } from "../policy/answer.ts";
-import type { FromWorker, SentError } from "../policy/bundle.ts";
+import type { FromWorker, SentError, ToWorker } from "../policy/bundle.ts";
+import { readDnsAnswer } from "../policy/dns_answer.ts";
+import type { DnsQuestion } from "../policy/policy.ts";
+import type { AskedDns } from "./dns_service.ts";
+import { verdictOnQuestion } from "./policy_dns.ts";
 import type { PolicyFiles, PolicyIssue, PolicyPlace } from "./policy_files.ts";
 import { type CheckedMessage, isFromWorker } from "./policy_messages.ts";
 import { PolicyPrograms } from "./policy_programs.ts";
@@ -34,6 +38,12 @@ export type PolicyAnswer =
     /** A name of the configuration, or a program that the script spelled out. */
     readonly program: string | PacketProgram | undefined;
   }
+  | { readonly kind: "failed"; readonly issue: PolicyIssue };
+
+/** What a policy says about one question; "configuration" when it has nothing to say. */
+export type PolicyDnsAnswer =
+  | { readonly kind: "configuration" }
+  | { readonly kind: "verdict"; readonly verdict: AskedDns }
   | { readonly kind: "failed"; readonly issue: PolicyIssue };
 
 /** A line that the script logged. */
@@ -63,9 +73,18 @@ export interface RunnerOptions {
 
 type State = "loading" | "running" | "suspended" | "closed";
 
+/** The two functions of a policy that are called. */
+type Member = "onConnection" | "onDns";
+
+/** What a call came to, whichever function it was of. */
+type Outcome = PolicyAnswer | PolicyDnsAnswer;
+
 interface Call {
-  readonly meta: Metadata;
-  readonly resolve: (answer: PolicyAnswer) => void;
+  readonly member: Member;
+  /** What the worker is sent. */
+  message(id: number): ToWorker;
+  /** Takes the outcome, which fits the function that was called; undefined: the function said nothing, or nobody could ask. */
+  resolve(outcome: Outcome | undefined): void;
   /** When the worker was asked; once it waits for a promise, since when. Units: ms. */
   at: number;
   /** The worker said that it waits for a promise, so it is alive. */
@@ -73,6 +92,7 @@ interface Call {
 }
 
 const RULES: PolicyAnswer = { kind: "rules" };
+const CONFIGURATION: PolicyDnsAnswer = { kind: "configuration" };
 /** Lateness of a timer that means that this process itself did not run. Units: ms. */
 const STALL_MS = 20;
 /** What a worker that says nothing gets beyond the deadline, at which the script stops itself, before it is killed. Units: ms. */
@@ -87,6 +107,7 @@ export class PolicyRunner {
   readonly files: PolicyFiles;
   ruleLines: readonly PolicyRuleLine[] = [];
   hasOnConnection = false;
+  hasOnDns = false;
   readonly #options: RunnerOptions;
   readonly #programs = new PolicyPrograms();
   readonly #calls = new Map<number, Call>();
@@ -120,15 +141,33 @@ export class PolicyRunner {
   }
 
   /** Asks about one flow. Never rejects, and answers within the deadline and, after a hang, the time that loading takes. */
-  ask(meta: Metadata): Promise<PolicyAnswer> {
+  async ask(meta: Metadata): Promise<PolicyAnswer> {
+    if (!this.hasOnConnection) {
+      return this.#suspension === undefined ? RULES : { kind: "failed", issue: this.#suspension };
+    }
+    return await this.#call("onConnection", (id) => ({ kind: "call", id, meta })) as PolicyAnswer | undefined ?? RULES;
+  }
+
+  /** Asks about one question of an application. As `ask`. */
+  async askDns({ name, type }: DnsQuestion): Promise<PolicyDnsAnswer> {
+    if (!this.hasOnDns) return CONFIGURATION;
+    const question = { name, type };
+    const outcome = await this.#call("onDns", (id) => ({ kind: "callDns", id, question }));
+    return outcome as PolicyDnsAnswer | undefined ?? CONFIGURATION;
+  }
+
+  #call(member: Member, message: (id: number) => ToWorker): Promise<Outcome | undefined> {
     if (this.#suspension !== undefined) return Promise.resolve({ kind: "failed", issue: this.#suspension });
-    if (!this.hasOnConnection || this.#state === "closed") return Promise.resolve(RULES);
+    if (this.#state === "closed") return Promise.resolve(undefined);
     if (this.#calls.size >= POLICY_CALLS_IN_FLIGHT_MAX) {
-      return Promise.resolve(this.#failure(`more than ${POLICY_CALLS_IN_FLIGHT_MAX} flows wait for its answer`));
+      const what = member === "onDns" ? "questions" : "flows";
+      return Promise.resolve(
+        this.#failure(`more than ${POLICY_CALLS_IN_FLIGHT_MAX} ${what} wait for its answer`, member),
+      );
     }
     return new Promise((resolve) => {
       const id = this.#nextId++;
-      const call: Call = { meta, resolve, at: 0, pending: false };
+      const call: Call = { member, message, resolve, at: 0, pending: false };
       this.#calls.set(id, call);
       if (this.#state === "running") this.#post(id, call);
     });
@@ -144,7 +183,7 @@ export class PolicyRunner {
   close(): void {
     this.#state = "closed";
     this.#stop();
-    for (const { resolve } of this.#calls.values()) resolve(RULES);
+    for (const { resolve } of this.#calls.values()) resolve(undefined);
     this.#calls.clear();
   }
 
@@ -152,11 +191,17 @@ export class PolicyRunner {
     return { severity, file: place.file, line: place.line, column: place.column, message };
   }
 
-  /** An issue of `onConnection`, told and turned into an answer. */
-  #failure(message: string, place = this.files.memberPlace("onConnection")): PolicyAnswer {
-    const issue = this.#issue(place, `Cannot ask the policy: ${message}`);
+  /** An issue of one of the functions, told and turned into an answer. */
+  #failure(message: string, member: Member): { readonly kind: "failed"; readonly issue: PolicyIssue } {
+    const issue = this.#issue(this.files.memberPlace(member), `Cannot ask the policy: ${message}`);
     this.#options.onIssue(issue);
     return { kind: "failed", issue };
+  }
+
+  /** What is blamed where a call is not to be told from another: the oldest call's function, or the one that the policy has. */
+  #blamed(): Member {
+    for (const { member } of this.#calls.values()) return member;
+    return this.hasOnConnection || !this.hasOnDns ? "onConnection" : "onDns";
   }
 
   #start(): Promise<PolicyIssue | undefined> {
@@ -200,7 +245,7 @@ export class PolicyRunner {
 
   #post(id: number, call: Call): void {
     call.at = performance.now();
-    this.#thread!.post({ kind: "call", id, meta: call.meta });
+    this.#thread!.post(call.message(id));
     this.#arm(call.at + this.#options.deadlineMs);
   }
 
@@ -225,19 +270,19 @@ export class PolicyRunner {
         (call.pending ? deadlineMs + PROMISE_GRACE_MS : deadlineMs * QUEUE_FACTOR + HANG_GRACE_MS);
       if (now >= hungAt) return this.#fault(`it did not return within ${deadlineMs} ms`);
       if (now >= lateAt) {
-        const why = call.pending ? "its promise was not settled" : "it is busy with other flows and did not answer";
-        this.#settle(id, this.#failure(`${why} in time (deadline ${deadlineMs} ms)`));
-        if (this.#missed()) return;
+        const why = call.pending ? "its promise was not settled" : "it is busy with other calls and did not answer";
+        this.#settle(id, this.#failure(`${why} in time (deadline ${deadlineMs} ms)`, call.member));
+        if (this.#missed(call.member)) return;
       } else next = Math.min(next, hungAt, lateAt);
     }
     if (next !== Infinity) this.#arm(next);
   }
 
-  #settle(id: number, answer: PolicyAnswer): void {
+  #settle(id: number, outcome: Outcome | undefined): void {
     const call = this.#calls.get(id);
     if (call === undefined) return;
     this.#calls.delete(id);
-    call.resolve(answer);
+    call.resolve(outcome);
     if (this.#retired && this.#calls.size === 0) this.close();
   }
 
@@ -248,22 +293,24 @@ export class PolicyRunner {
     }
     this.#stop();
     this.#hangs++;
-    const answer = this.#failure(`${message}; the rules decide`);
-    for (const id of [...this.#calls.keys()]) this.#settle(id, answer);
+    const member = this.#blamed();
+    const consequence = member === "onDns" ? "the configuration answers" : "the rules decide";
+    const failure = this.#failure(`${message}; ${consequence}`, member);
+    for (const id of [...this.#calls.keys()]) this.#settle(id, failure);
     if (this.#retired) return; // settling the last call closed it
-    if (this.#hangs >= POLICY_HANGS_MAX) this.#suspendHung();
+    if (this.#hangs >= POLICY_HANGS_MAX) this.#suspendHung(member);
     else this.#restart();
   }
 
   /** Counts a missed deadline; true when it was one too many. */
-  #missed(): boolean {
+  #missed(member: Member): boolean {
     if (++this.#misses < POLICY_MISSES_MAX) return false;
-    this.#suspend("onConnection", `it missed its deadline for ${this.#misses} flows`);
+    this.#suspend(member, `it missed its deadline for ${this.#misses} flows`);
     return true;
   }
 
-  #suspendHung(): void {
-    this.#suspend("onConnection", `it hung or broke ${this.#hangs} times in a row`);
+  #suspendHung(member: Member): void {
+    this.#suspend(member, `it hung or broke ${this.#hangs} times in a row`);
   }
 
   async #restart(): Promise<void> {
@@ -273,7 +320,7 @@ export class PolicyRunner {
     this.#suspend("rules", "it cannot be loaded again");
   }
 
-  #suspend(member: "onConnection" | "rules", why: string): void {
+  #suspend(member: Member | "rules", why: string): void {
     if (this.#state === "closed") return;
     this.#state = "suspended";
     this.#stop();
@@ -287,9 +334,9 @@ export class PolicyRunner {
 
   #receive(data: unknown): void {
     if (!isFromWorker(data, this.#secret)) {
-      if (++this.#garbage === 1) this.#failure("it sent a message of its own");
+      if (++this.#garbage === 1) this.#failure("it sent a message of its own", this.#blamed());
       if (this.#garbage > POLICY_GARBAGE_MESSAGES_MAX) {
-        this.#suspend("onConnection", "it sent too many messages of its own");
+        this.#suspend(this.#blamed(), "it sent too many messages of its own");
       }
       return;
     }
@@ -300,7 +347,7 @@ export class PolicyRunner {
         return this.#loaded(this.#thrown("Cannot load the policy", data.error, "rules"));
       case "uncaught":
         return this.#options.onIssue(
-          this.#thrown("The policy failed where nobody waited for it", data.error, "onConnection"),
+          this.#thrown("The policy failed where nobody waited for it", data.error, this.#blamed()),
         );
       case "memory":
         if (data.heap > POLICY_HEAP_BYTES_MAX) {
@@ -308,7 +355,7 @@ export class PolicyRunner {
         }
         return;
       case "log": {
-        const place = this.files.placeOf(data.stack) ?? this.files.memberPlace("onConnection");
+        const place = this.files.placeOf(data.stack) ?? this.files.memberPlace(this.#blamed());
         return this.#options.onLog({
           level: data.level,
           text: data.text,
@@ -332,10 +379,7 @@ export class PolicyRunner {
       return { text, file, line, column };
     });
     this.hasOnConnection = onConnection;
-    if (onDns) {
-      const message = "onDns is reserved: it is not called yet";
-      this.#options.onIssue(this.#issue(this.files.memberPlace("onDns"), message, "warning"));
-    }
+    this.hasOnDns = onDns;
     this.#loaded(undefined);
   }
 
@@ -349,27 +393,44 @@ export class PolicyRunner {
       return;
     }
     this.#hangs = data.kind === "late" ? this.#hangs + 1 : 0;
+    const { member } = call;
     if (data.kind === "threw" || data.kind === "late") {
-      const issue = this.#thrown("Cannot ask the policy", data.error, "onConnection");
+      const issue = this.#thrown("Cannot ask the policy", data.error, member);
       this.#options.onIssue(issue);
       this.#settle(data.id, { kind: "failed", issue });
-      if (this.#hangs >= POLICY_HANGS_MAX) this.#suspendHung();
-      else if (data.kind === "late") this.#missed();
+      if (this.#hangs >= POLICY_HANGS_MAX) this.#suspendHung(member);
+      else if (data.kind === "late") this.#missed(member);
       return;
     }
     if (++this.#goodAnswers % POLICY_FORGIVING_ANSWERS === 0 && this.#misses > 0) this.#misses--;
-    const answer = data.kind === "answer" ? readAnswer({ via: data.via, program: data.program }) : data.message;
-    if (typeof answer === "string") return this.#settle(data.id, this.#failure(`its answer makes no sense: ${answer}`));
-    const { via, program: given } = answer;
-    if (via === undefined && given === undefined) return this.#settle(data.id, RULES);
-    const program = given === undefined || typeof given === "string" ? given : this.#programs.find(given);
-    if (program === undefined || typeof program === "string" || "steps" in program) {
-      return this.#settle(data.id, { kind: "verdict", via, program });
-    }
-    this.#settle(data.id, this.#failure(`its answer makes no sense: ${program.message}`));
+    const outcome = data.kind === "nonsense" ? data.message : this.#outcomeOf(member, data);
+    if (typeof outcome !== "string") return this.#settle(data.id, outcome);
+    this.#settle(data.id, this.#failure(`its answer makes no sense: ${outcome}`, member));
   }
 
-  #thrown(what: string, { message, stack }: SentError, member: "onConnection" | "rules"): PolicyIssue {
+  /** Reads what the worker read once more. Shape: undefined when it says nothing. Errors: one sentence. */
+  #outcomeOf(
+    member: Member,
+    data: Extract<CheckedMessage, { kind: "answer" | "dnsAnswer" }>,
+  ): Outcome | string | undefined {
+    if ((data.kind === "dnsAnswer") !== (member === "onDns")) return "it answers something else than it was asked";
+    if (data.kind === "dnsAnswer") {
+      const read = readDnsAnswer(data.answer);
+      const verdict = typeof read === "object" ? verdictOnQuestion(read) : read;
+      return typeof verdict === "object" ? { kind: "verdict", verdict } : verdict;
+    }
+    const answer = readAnswer({ via: data.via, program: data.program });
+    if (typeof answer === "string") return answer;
+    const { via, program: given } = answer;
+    if (via === undefined && given === undefined) return undefined;
+    const program = given === undefined || typeof given === "string" ? given : this.#programs.find(given);
+    if (program === undefined || typeof program === "string" || "steps" in program) {
+      return { kind: "verdict", via, program };
+    }
+    return program.message;
+  }
+
+  #thrown(what: string, { message, stack }: SentError, member: Member | "rules"): PolicyIssue {
     const place = this.files.placeOf(stack) ?? this.files.memberPlace(member);
     return this.#issue(place, `${what}: ${readable(message)}`);
   }

@@ -6,7 +6,6 @@
  * with it `import()`) is taken away before the script runs.
  */
 import type { Bundle, BundleModule, FromWorker, ToWorker } from "../policy/bundle.ts";
-import type { Metadata } from "../classify/facts.ts";
 import type { Policy } from "../policy/policy.ts";
 import type * as Runtime from "../policy/runtime.ts";
 
@@ -249,20 +248,27 @@ async function begin(bundle: Bundle): Promise<void> {
     const rules = runtime.readRules(given);
     turnMs = limits.callMs;
     if (!Array.isArray(rules)) return send({ kind: "failed", error: { message: rules.message, stack: rules.origin } });
-    send({ kind: "loaded", rules, onConnection: typeof onConnection === "function", onDns: onDns !== undefined });
+    send({
+      kind: "loaded",
+      rules,
+      onConnection: typeof onConnection === "function",
+      onDns: typeof onDns === "function",
+    });
   } catch (error) {
     send({ kind: "failed", error: sent(error) });
   }
 }
 
+function answerDns(id: number, value: unknown): void {
+  const read = runtime.readDnsAnswer(value);
+  if (typeof read === "string") send({ kind: "nonsense", id, message: read });
+  else send({ kind: "dnsAnswer", id, answer: read });
+}
+
 function answer(id: number, value: unknown): void {
-  try {
-    const read = runtime.readAnswer(value);
-    if (typeof read === "string") send({ kind: "nonsense", id, message: read });
-    else send({ kind: "answer", id, via: read.via, program: read.program });
-  } catch (error) {
-    send({ kind: "threw", id, error: sent(error) });
-  }
+  const read = runtime.readAnswer(value);
+  if (typeof read === "string") send({ kind: "nonsense", id, message: read });
+  else send({ kind: "answer", id, via: read.via, program: read.program });
 }
 
 function look(): void {
@@ -271,16 +277,17 @@ function look(): void {
   send({ kind: "memory", heap: heapUsed + external });
 }
 
-async function call(id: number, meta: Metadata): Promise<void> {
+/** Runs one of the script's functions and hands on what becomes of it. */
+async function run(id: number, ask: () => unknown, take: (id: number, value: unknown) => void): Promise<void> {
   logged = 0;
   endTurn();
   try {
-    const value: unknown = policy.onConnection!(meta);
+    const value = ask();
     if (!(typeof value === "object" && value !== null && typeof (value as PromiseLike<unknown>).then === "function")) {
-      answer(id, value);
+      take(id, value);
     } else {
       send({ kind: "pending", id });
-      answer(id, await value);
+      take(id, await value);
     }
   } catch (error) {
     send({ kind: TimeOver.is(error) ? "late" : "threw", id, error: sent(error) });
@@ -291,7 +298,8 @@ async function call(id: number, meta: Metadata): Promise<void> {
 scope.addEventListener("message", (event) => {
   const message = (event as MessageEvent<ToWorker>).data;
   event.stopImmediatePropagation();
-  if (message.kind === "call") call(message.id, message.meta);
+  if (message.kind === "call") run(message.id, () => policy.onConnection!(message.meta), answer);
+  else if (message.kind === "callDns") run(message.id, () => policy.onDns!(message.question), answerDns);
   else if (secret === "") {
     secret = message.secret;
     limits = message.limits;

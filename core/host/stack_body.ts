@@ -6,10 +6,12 @@ import { DROP_REASON_COUNT, DROP_REASON_NAMES, DropReason } from "../parse/drop_
 import { PacketMeta } from "../parse/packet_meta.ts";
 import { parse, Verify } from "../parse/parse.ts";
 import type { Stack } from "../stack/stack.ts";
+import type { DatagramRoute } from "./far_side.ts";
 import type { LoopBody } from "./run_loop.ts";
 import type { StackHost } from "./stack_host.ts";
 
-const EVERYTHING = () => true;
+const PLAIN: DatagramRoute = { kind: "plain" };
+const EVERYTHING = () => PLAIN;
 
 /** Packets from the device into the stack, and the stack's timers. */
 export class StackBody implements LoopBody {

@@ -11,6 +11,8 @@ import { TcpEvent } from "../stack/tcp/tcp_state.ts";
 import type { UdpEndpoint } from "../stack/udp_endpoint.ts";
 import type { DialError } from "../act/command.ts";
 import type { Dialer, DialResult } from "./dial.ts";
+import type { DatagramRoute, FarSide } from "./far_side.ts";
+import type { OriginalPeer } from "./udp_outbound.ts";
 import type { Duplex } from "./duplex.ts";
 import { Relay, type RelayEnd } from "./relay.ts";
 import { type StackLoop, TcpConn } from "./tcp_conn.ts";
@@ -50,6 +52,7 @@ function ended(end: FlowEnd["end"], message: string): FlowEnd {
 /** Connections of the stack, by their relays. */
 export class StackHost {
   readonly udp: UdpRelay;
+  readonly #farSide: FarSide | undefined;
   readonly #stack: Stack;
   readonly #dialer: Dialer;
   readonly #loop: StackLoop;
@@ -60,7 +63,8 @@ export class StackHost {
   readonly #info = new DatagramInfo();
   #nextSweep: Micros = NEVER;
 
-  constructor(stack: Stack, dialer: Dialer, loop: StackLoop) {
+  constructor(stack: Stack, dialer: Dialer, loop: StackLoop, farSide?: FarSide) {
+    this.#farSide = farSide;
     this.#stack = stack;
     this.#dialer = dialer;
     this.#loop = loop;
@@ -69,7 +73,10 @@ export class StackHost {
       touched: () => loop.touched(),
       sourceFor: (version) => dialer.sourceFor(version),
     });
-    stack.onUdpClosed = (endpoint) => this.udp.forget(endpoint);
+    stack.onUdpClosed = (endpoint) => {
+      this.udp.forget(endpoint);
+      farSide?.udp.forget(endpoint);
+    };
   }
 
   /** Makes this the owner of the stack's new flows, where no engine is: each goes to where it wanted to go. */
@@ -136,27 +143,35 @@ export class StackHost {
     return { end, message: "", upload: relay.upload, download: relay.download };
   }
 
-  /** Wakes whom the stack has news for. `carries` says whether a datagram's flow (its tag) goes to the host at all. */
-  drain(now: Micros, carries: (tag: number) => boolean): void {
+  /** Wakes whom the stack has news for. `routeOf` says which way a datagram's flow (its tag) goes; undefined: it goes nowhere. */
+  drain(now: Micros, routeOf: (tag: number) => DatagramRoute | undefined): void {
     for (let ready = this.#stack.takeReady(); ready !== undefined; ready = this.#stack.takeReady()) {
       const conn = this.#conns.get(ready);
       if ((ready.takeEvents() & (TcpEvent.Closed | TcpEvent.Failed)) !== 0) this.#conns.delete(ready);
       conn?.wake();
     }
     for (let ready = this.#stack.takeReadyUdp(); ready !== undefined; ready = this.#stack.takeReadyUdp()) {
-      this.#drainDatagrams(ready, carries);
+      this.#drainDatagrams(ready, routeOf);
     }
     if (now >= this.#nextSweep) this.#sweep(now);
   }
 
-  #drainDatagrams(endpoint: UdpEndpoint, carries: (tag: number) => boolean): void {
+  #drainDatagrams(endpoint: UdpEndpoint, routeOf: (tag: number) => DatagramRoute | undefined): void {
     const bytes = this.#datagram;
     const info = this.#info;
     for (let length = 0; (length = endpoint.receive(bytes, 0, bytes.length, info)) >= 0;) {
-      if (!carries(info.tag)) continue;
+      const route = routeOf(info.tag);
+      if (route === undefined) continue;
       const [w0, w1, w2, w3] = info.destination;
-      this.udp.send(endpoint, bytes.subarray(0, length), ipFromWords(w0!, w1!, w2!, w3!), info.destinationPort);
+      const peer = { address: ipFromWords(w0!, w1!, w2!, w3!), port: info.destinationPort };
+      this.#sendDatagram(endpoint, route, peer, bytes.subarray(0, length));
     }
+  }
+
+  #sendDatagram(endpoint: UdpEndpoint, route: DatagramRoute, peer: OriginalPeer, payload: Uint8Array): void {
+    if (route.kind === "plain") this.udp.send(endpoint, payload, peer.address, peer.port);
+    else if (route.kind === "channel") this.#farSide?.udp.send(endpoint, route.chain, route.destination, peer, payload);
+    else this.#farSide?.answerDns(endpoint, payload, peer, () => this.#loop.touched());
   }
 
   #sweep(now: Micros): void {

@@ -1,7 +1,9 @@
 /** What goes into a policy's worker, and what comes out: the messages of both sides. */
 import type { Metadata } from "../classify/facts.ts";
 import type { ReadAnswer } from "./answer.ts";
+import type { ReadDnsAnswer } from "./dns_answer.ts";
 import type { LinkedExport } from "./module_graph.ts";
+import type { DnsQuestion } from "./policy.ts";
 
 /** One linked module. */
 export interface BundleModule {
@@ -42,7 +44,8 @@ export interface WorkerLimits {
 /** To the worker. `secret` marks the answers as the worker's own: the script does not know it. */
 export type ToWorker =
   | { readonly kind: "load"; readonly secret: string; readonly limits: WorkerLimits; readonly bundle: Bundle }
-  | { readonly kind: "call"; readonly id: number; readonly meta: Metadata };
+  | { readonly kind: "call"; readonly id: number; readonly meta: Metadata }
+  | { readonly kind: "callDns"; readonly id: number; readonly question: DnsQuestion };
 
 /** From the worker. The host checks each field: a script might find a way to send something else. */
 export type FromWorker =
@@ -63,6 +66,7 @@ export type FromWorker =
       readonly via: string | undefined;
       readonly program: ReadAnswer["program"];
     }
+    | { readonly kind: "dnsAnswer"; readonly id: number; readonly answer: ReadDnsAnswer | undefined }
     | { readonly kind: "nonsense"; readonly id: number; readonly message: string }
     | { readonly kind: "threw"; readonly id: number; readonly error: SentError }
     /** The call was ended because it ran too long. */

@@ -4,6 +4,7 @@ export type { DnsMode, Metadata, SniffProtocol } from "../classify/facts.ts";
 export type {
   ConnectionAnswer,
   DnsQuestion,
+  DnsQuestionAnswer,
   Duration,
   PacketStep,
   Policy,

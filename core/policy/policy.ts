@@ -167,18 +167,43 @@ export type ConnectionAnswer =
     readonly via?: string | undefined;
   });
 
-/** A DNS question, as `onDns` will see it. Reserved. */
+/** A question of an application to weir's DNS. */
 export interface DnsQuestion {
+  /** Lower-case, without a dot at its end. */
   readonly name: string;
+  /** `"A"`, `"AAAA"`, `"HTTPS"`, `"TXT"`, …; `"UNKNOWN_9999"` for a type without a name. */
   readonly type: string;
 }
 
-/** A policy: rules that come before those of the configuration, and a function that is asked about each new flow first. */
+/** What `onDns` answers. `undefined` leaves the question to the configuration: hosts, fake addresses, name servers. */
+export type DnsQuestionAnswer =
+  /** The same as `{ rcode: "refused" }`. */
+  | "REFUSE"
+  | {
+    /**
+     * These addresses, IPv4 and IPv6 as you have them: a question for `A` gets those of IPv4, one for `AAAA` those of IPv6, any other
+     * type none.
+     */
+    readonly answer: string | readonly string[];
+    /** How long the answer may be kept; 10 without it. Units: s. */
+    readonly ttl?: number | undefined;
+  }
+  /** No records: the name has none of this type (`"success"`), is not to be asked for, does not exist, or something is broken. */
+  | { readonly rcode: "success" | "refused" | "nxdomain" | "servfail" }
+  /** The name is an alias: the configuration answers for this other one. */
+  | { readonly rewrite: string }
+  /** These name servers, as the configuration writes them: `"1.1.1.1"`, `"tls://1.1.1.1"`, `"https://dns.example/dns-query#office"`. Real addresses, no fake ones. */
+  | { readonly upstream: string | readonly string[] };
+
+/** A policy: rules that come before those of the configuration, a function that is asked about each new flow first, and one for names. */
 export interface Policy {
   /** Rules, or a function that makes them. Asked once, when the script is loaded. Plain Clash lines are welcome among them. */
   readonly rules?: readonly string[] | ((r: RuleBuilder) => readonly (PolicyRule | string)[]);
   /** Asked once for each new flow, before any rule. Answer nothing, and the rules decide. It has half a second. */
   onConnection?(meta: Metadata): ConnectionAnswer | undefined | void | Promise<ConnectionAnswer | undefined | void>;
-  /** Reserved: it is not called yet. */
-  onDns?(question: DnsQuestion): unknown;
+  /**
+   * Asked for each question that an application asks weir's DNS (`dns.enable` of the configuration), before anything else. Answer nothing,
+   * and the configuration does. It has half a second. What weir itself asks, for rules and for proxies, does not come by here.
+   */
+  onDns?(question: DnsQuestion): DnsQuestionAnswer | undefined | void | Promise<DnsQuestionAnswer | undefined | void>;
 }

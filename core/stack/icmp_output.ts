@@ -39,13 +39,15 @@ export class IcmpOutput {
   readonly #output: IpOutput;
   readonly #metrics: StackMetrics;
   readonly #credit: ReplyCredit;
+  readonly #loopback: boolean;
   readonly #refuser = new Refuser();
   readonly #bucket = new TokenBucket(STACK_ICMP_PER_SECOND_MAX, STACK_ICMP_BURST_MAX);
   readonly #from = new Uint32Array(4);
   readonly #to = new Uint32Array(4);
 
-  constructor(arena: Arena, output: IpOutput, metrics: StackMetrics, credit: ReplyCredit) {
+  constructor(arena: Arena, output: IpOutput, metrics: StackMetrics, credit: ReplyCredit, loopback: boolean = false) {
     this.#arena = arena;
+    this.#loopback = loopback;
     this.#credit = credit;
     this.#output = output;
     this.#metrics = metrics;
@@ -70,7 +72,10 @@ export class IcmpOutput {
   }
 
   #error(meta: PacketMeta, type: number, code: number, restOfHeader: number, now: Micros): boolean {
-    if (meta.fragment === Fragment.Later || isAboutError(meta) || isManyReceivers(meta) || isUnanswerable(meta)) {
+    if (
+      meta.fragment === Fragment.Later || isAboutError(meta) || isManyReceivers(meta) ||
+      isUnanswerable(meta, this.#loopback)
+    ) {
       this.#metrics.add(Metric.IcmpForbidden);
       return false;
     }
@@ -92,7 +97,7 @@ export class IcmpOutput {
 
   /** Answers an echo request that was for one receiver. */
   echo(meta: PacketMeta, now: Micros): boolean {
-    if (isManyReceivers(meta) || isUnanswerable(meta)) return false;
+    if (isManyReceivers(meta) || isUnanswerable(meta, this.#loopback)) return false;
     const slot = this.#output.acquire();
     if (slot === NO_SLOT) return false;
     const four = meta.version === 4;

@@ -3,19 +3,19 @@ import { DESTINATION, type PacketMeta, SOURCE } from "../parse/packet_meta.ts";
 
 const MAPPED = 0xffff;
 
-/** True for a source that cannot be a packet's sender. Source: RFC 1122 section 3.2.1.3, RFC 4291 sections 2.5.2 and 2.7, RFC 4942 section 2.2. */
-export function isUnanswerable(meta: PacketMeta): boolean {
+/** True for a source that cannot be a packet's sender; with `loopback`, a machine's own address for itself can. Source: RFC 1122 section 3.2.1.3, RFC 4291 sections 2.5.2 and 2.7, RFC 4942 section 2.2. */
+export function isUnanswerable(meta: PacketMeta, loopback: boolean): boolean {
   const words = meta.words;
   if (meta.version === 4) {
     const source = words[SOURCE + 3]!;
     // 0.0.0.0/8, 127.0.0.0/8 (never on a wire), and everything from 224.0.0.0 on.
-    return source >>> 24 === 0 || source >>> 24 === 127 || source >>> 28 >= 14;
+    return source >>> 24 === 0 || (source >>> 24 === 127 && !loopback) || source >>> 28 >= 14;
   }
   const first = words[SOURCE]!;
   if (first >>> 24 === 0xff) return true;
   if (isMapped(words, SOURCE) || isMapped(words, DESTINATION)) return true;
   // :: and ::1
-  return first === 0 && words[SOURCE + 1] === 0 && words[SOURCE + 2] === 0 && words[SOURCE + 3]! <= 1;
+  return first === 0 && words[SOURCE + 1] === 0 && words[SOURCE + 2] === 0 && words[SOURCE + 3]! <= (loopback ? 0 : 1);
 }
 
 /** True for a packet to many receivers or to nobody. Source: RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e). */

@@ -25,13 +25,15 @@ export class ResetOutput {
   readonly #output: IpOutput;
   readonly #metrics: StackMetrics;
   readonly #credit: ReplyCredit;
+  readonly #loopback: boolean;
   readonly #refuser = new Refuser();
   readonly #bucket = new TokenBucket(STACK_RESETS_PER_SECOND_MAX, STACK_RESETS_BURST_MAX);
   readonly #from = new Uint32Array(4);
   readonly #to = new Uint32Array(4);
 
-  constructor(arena: Arena, output: IpOutput, metrics: StackMetrics, credit: ReplyCredit) {
+  constructor(arena: Arena, output: IpOutput, metrics: StackMetrics, credit: ReplyCredit, loopback: boolean = false) {
     this.#arena = arena;
+    this.#loopback = loopback;
     this.#credit = credit;
     this.#output = output;
     this.#metrics = metrics;
@@ -45,7 +47,7 @@ export class ResetOutput {
 
   /** Resets the segment of `meta`; a reset, and what came from or went to nobody, is not answered. */
   reset(meta: PacketMeta, now: Micros): void {
-    if ((meta.flags & tcp.RST) !== 0 || isManyReceivers(meta) || isUnanswerable(meta)) return;
+    if ((meta.flags & tcp.RST) !== 0 || isManyReceivers(meta) || isUnanswerable(meta, this.#loopback)) return;
     if (!this.#credit.spend(tcp.HEADER_BYTES + (meta.version === 4 ? ipv4.HEADER_BYTES : ipv6.HEADER_BYTES))) return;
     const slot = this.#output.acquire();
     if (slot === NO_SLOT) return;

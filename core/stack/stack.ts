@@ -73,8 +73,8 @@ export class Stack {
     const buffers = new BufferPool(BUFFER_POOL_KEPT_BYTES_MAX, arena.rings);
     this.#table = new ConnectionTable(options.connectionCountMax, options.mtu, this.metrics, secret, buffers);
     this.#credit = this.#table.credit;
-    this.#icmpOutput = new IcmpOutput(arena, this.#output, this.metrics, this.#credit);
-    const resets = new ResetOutput(arena, this.#output, this.metrics, this.#credit);
+    this.#icmpOutput = new IcmpOutput(arena, this.#output, this.metrics, this.#credit, options.loopback);
+    const resets = new ResetOutput(arena, this.#output, this.metrics, this.#credit, options.loopback);
     this.#tcp = new TcpInput(arena, this.#output, this.#table, resets, this.#icmpOutput, this.metrics, options);
     this.#udp = new UdpTable(this.#output, this.metrics, options.udpIdleUs, secret(), options.udpEndpointCountMax);
     this.#icmp = new IcmpInput(arena, this.#icmpOutput, this.#table, this.#udp, options);
@@ -87,7 +87,7 @@ export class Stack {
    */
   receive(slot: Slot, meta: PacketMeta, now: Micros, tag: number = -1): DropReason {
     if (meta.fragment !== Fragment.Whole) return this.#receiveFragment(slot, meta, now, tag);
-    if (isUnanswerable(meta)) return DropReason.BadAddress;
+    if (isUnanswerable(meta, this.options.loopback)) return DropReason.BadAddress;
     const protocol = meta.protocol;
     if (protocol === tcp.PROTOCOL) return this.#tcp.receive(slot, meta, this.#ecnOf(meta), tag, now);
     // Whoever speaks without a connection may be anybody. An echo is as long as its request and needs no credit.

@@ -11,6 +11,8 @@ export interface StackOptions {
   readonly segmentationBytesMax: number;
   /** True when the device fills the checksums of TCP and UDP. */
   readonly checksumsComputed: boolean;
+  /** True where the device carries what the machine says to itself, so that 127.0.0.1 and ::1 are senders. */
+  readonly loopback: boolean;
   /** Units: hops. */
   readonly timeToLive: number;
   /** What a connection uses that nobody says more about. */
@@ -39,6 +41,7 @@ export function createStackOptions(choices: StackChoices = {}): StackOptions {
   return {
     segmentationBytesMax: 0,
     checksumsComputed: false,
+    loopback: false,
     timeToLive: 64,
     connectionCountMax: STACK_CONNECTION_COUNT_MAX,
     halfOpenCountMax: STACK_HALF_OPEN_COUNT_MAX,

@@ -118,9 +118,14 @@ export class RouteWatch {
     Deno.unrefTimer(this.#timer);
   }
 
-  /** Looks now. */
+  /** Looks now. While Windows does not answer, nothing has changed. */
   look(): void {
-    const now = this.#ask();
+    let now: OwnSources;
+    try {
+      now = this.#ask();
+    } catch {
+      return;
+    }
     if (isSame(now.v4, this.#last.v4) && isSame(now.v6, this.#last.v6)) return;
     this.#last = now;
     this.#onChange(now);

@@ -28,6 +28,7 @@ const DNS_PORT = 53n;
 /** What codes mean here. Source: fwpmu.h, winerror.h. */
 const REMEDIES = {
   5: "access is denied; run as administrator",
+  1764: "this Windows has no filtering platform; leave strict DNS off",
   1753: 'the Base Filtering Engine does not run; start the service "BFE", or leave strict DNS off',
 };
 

@@ -92,6 +92,7 @@ const MEANINGS: Remedies = {
     "Windows has blocked the driver; a security policy, memory integrity or a virus scanner forbids it. Allow it there",
   1460: "it took too long",
   1753: 'the Base Filtering Engine does not run; start the service "BFE" (run "sc start bfe" as administrator)',
+  1764: "this machine does not support it",
   5010: "it is there already",
 };
 

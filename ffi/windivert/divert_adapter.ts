@@ -54,6 +54,8 @@ export interface EventSource {
   readonly isReady: boolean;
   /** The event that says when there is more; 0 when there will be none. */
   readonly event: number;
+  /** Takes back a signal that came late. */
+  rearm(): void;
   /** Ends it; `event` stays valid until `dispose`. */
   close(): void;
   dispose(): void;
@@ -257,7 +259,10 @@ export class DivertAdapter implements Adapter {
         if (this.#receiver.isEnded) {
           throw this.#receiver.failure ?? new Error("Cannot read from WinDivert: the handle was shut down");
         }
-        if (this.#receiver.isReady || this.#events.some((source) => source.isReady)) return;
+        if (this.#isReady) return;
+        this.#receiver.rearm();
+        for (const source of this.#events) source.rearm();
+        if (this.#isReady) continue;
         const count = this.#fillWaited();
         const { waitForMultipleObjectsAside } = this.#handle.calls.kernel32;
         const answer = await waitForMultipleObjectsAside(count, this.#waited, 0, INFINITE);
@@ -270,6 +275,10 @@ export class DivertAdapter implements Adapter {
       this.#waiting = undefined;
       if (this.#isClosed) this.#dispose();
     }
+  }
+
+  get #isReady(): boolean {
+    return this.#receiver.isReady || this.#events.some((source) => source.isReady);
   }
 
   /** Gathers the events to wait for: quitting, packets, flows and sockets. */

@@ -55,6 +55,10 @@ export class EventWatch implements EventSource {
     return this.#receiver.event;
   }
 
+  rearm(): void {
+    this.#receiver.rearm();
+  }
+
   drain(now: Micros): void {
     const receiver = this.#receiver;
     for (let i = 0; i < DIVERT_EVENT_BATCHES_MAX; i++) {

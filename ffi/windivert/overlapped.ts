@@ -102,6 +102,11 @@ export class OverlappedBuffer {
     return this.#transferred[0]!;
   }
 
+  /** Takes back a signal that belongs to an operation before this one; whoever waits looks at `isDone` again after it. */
+  rearm(): void {
+    if (!this.isDone) this.#kernel32.ResetEvent(usize(this.event.value));
+  }
+
   /** Waits on this thread, for the moments of closing only. Units: ms. */
   waitBriefly(milliseconds: number): void {
     if (!this.isDone) this.#kernel32.WaitForSingleObject(usize(this.event.value), milliseconds);

@@ -150,6 +150,11 @@ export class DivertReceiver {
     }
   }
 
+  /** Takes back a signal that came late, of an operation whose result was taken already. */
+  rearm(): void {
+    if (this.#issuedCount > 0) this.#requests[this.#head]!.rearm();
+  }
+
   /** Waits a little for the first request, for the moments of closing only. Units: ms. */
   waitBriefly(milliseconds: number): void {
     if (this.#issuedCount > 0) this.#requests[this.#head]!.waitBriefly(milliseconds);

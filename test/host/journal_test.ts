@@ -79,8 +79,10 @@ Deno.test("Journal keeps the step of a deed that failed", () =>
 Deno.test("undoJournal() undoes what a crash left, twice without harm, and keeps what it could not undo", () =>
   inFolder((path) => {
     const system = new System();
-    const crashed = new Journal(path, system.undo);
-    for (const name of ["a", "b", "c"]) system.add(crashed, name);
+    const crashed = ["a", "b", "c"].map((name) => ({ kind: "thing", name }));
+    Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")));
+    Deno.writeTextFileSync(path, [{ weir: 1 }, ...crashed].map((line) => `${JSON.stringify(line)}\n`).join(""));
+    for (const { name } of crashed) system.there.add(name);
     system.stuck.add("b");
     const left = [{ kind: "thing", name: "b" }];
     assertEquals(undoJournal(path, system.undo), { undone: 2, failures: ["Cannot take b away: it is held"], left });

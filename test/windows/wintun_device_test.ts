@@ -87,6 +87,16 @@ windowsTest("openWintun() carries packets and leaves the machine as it was", asy
       await isRestored();
     });
   }
+  await context.step(
+    "a machine without a filtering platform, as Wine is, cannot have strict DNS, and is left as it was",
+    async () => {
+      assertEquals(await linesOf(lab, "strict"), [
+        "WinError: Cannot keep DNS inside the device: this Windows has no filtering platform; leave strict DNS off (error 1764)",
+        "END",
+      ]);
+      await isRestored();
+    },
+  );
   await context.step("what cannot be opened is told in words", async () => {
     await Deno.writeTextFile(`${lab.programFolder}/text.dll`, "no library");
     const messageOf = async (dll: string) => (await linesOf(lab, "fail", dll))[0]!;
@@ -100,6 +110,18 @@ windowsTest("openWintun() carries packets and leaves the machine as it was", asy
     await isRestored();
   });
 });
+
+const REAL_DLL = Deno.env.get("WEIR_WINTUN_DLL");
+if (REAL_DLL === undefined) console.log("the real wintun.dll is not tried: WEIR_WINTUN_DLL does not name it");
+
+if (REAL_DLL !== undefined) {
+  windowsTest("openWintun() binds all that the real wintun.dll exports, and misses its driver", async (lab) => {
+    await Deno.copyFile(REAL_DLL, `${lab.programFolder}/real.dll`);
+    const [message] = await linesOf(lab, "fail", "real.dll");
+    assertStringIncludes(message!, `WinError: Cannot make the adapter ${DEVICE}: a file of the driver is not there`);
+    assert(!await isThere(`${lab.programFolder}/journal`));
+  });
+}
 
 windowsTest("sockets are found in the real tables of Windows", async (lab) => {
   const { code, stdout, stderr } = await lab.runProgram("processes.ts", [`${lab.home.programs}\\weir-iphlpapi.dll`]);

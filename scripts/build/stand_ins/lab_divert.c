@@ -35,6 +35,7 @@ unsigned int if_nametoindex(const char *name);
 #define IN_DEVICE "labdivert0"
 #define PACKET_MAX 65575u
 #define OFFERS_MAX 32768u
+#define READ_BYTES 0x40000u
 
 #ifndef IPV6_HDRINCL
 #define IPV6_HDRINCL 36
@@ -157,6 +158,8 @@ static void finish(struct offer *offer, int is_taken)
 /* Asks the next handle, or lets the packet go on. The caller holds lab_lock. */
 static void ask_next(struct offer *offer)
 {
+	/* The lock that the caller holds guards it too. */
+	static uint8_t whole[sizeof(struct lab_frame) + sizeof(struct lab_divert_packet) + PACKET_MAX];
 	struct divert_handle *handle = handle_below(offer->rank);
 	struct lab_frame frame = { (uint32_t)sizeof offer->head + offer->head.bytes, LAB_DIVERT_PACKET, 0 };
 
@@ -165,10 +168,11 @@ static void ask_next(struct offer *offer)
 		return;
 	}
 	offer->rank = handle->rank;
+	memcpy(whole, &frame, sizeof frame);
+	memcpy(whole + sizeof frame, &offer->head, sizeof offer->head);
+	memcpy(whole + sizeof frame + sizeof offer->head, offer->bytes, offer->head.bytes);
 	pthread_mutex_lock(&handle->writing);
-	link_send(handle->link, &frame, sizeof frame);
-	link_send(handle->link, &offer->head, sizeof offer->head);
-	link_send(handle->link, offer->bytes, offer->head.bytes);
+	link_send(handle->link, whole, sizeof frame + frame.bytes);
 	pthread_mutex_unlock(&handle->writing);
 }
 
@@ -194,6 +198,14 @@ static void offer_packet(const struct lab_divert_packet *head, const uint8_t *by
 	offers[next_offer % OFFERS_MAX] = offer;
 	next_offer = next_offer == UINT32_MAX ? 1 : next_offer + 1;
 	ask_next(offer);
+}
+
+/* Neighbours and multicast groups of IPv6 are the link's own business, and bound to it: they are not offered. */
+static int is_of_link(const uint8_t *bytes, uint32_t count)
+{
+	if (count < 41 || bytes[0] >> 4 != 6)
+		return 0;
+	return bytes[6] == 0 || (bytes[6] == 58 && bytes[40] >= 133 && bytes[40] <= 137);
 }
 
 static void take_queued(struct nlmsghdr *message)
@@ -226,7 +238,7 @@ static void take_queued(struct nlmsghdr *message)
 		left -= NLA_ALIGN(attribute->nla_len);
 		attribute = (struct nlattr *)((char *)attribute + NLA_ALIGN(attribute->nla_len));
 	}
-	if (bytes == NULL || head.bytes > PACKET_MAX)
+	if (bytes == NULL || head.bytes > PACKET_MAX || is_of_link(bytes, head.bytes))
 		give_verdict(queue_id, NF_ACCEPT);
 	else
 		offer_packet(&head, bytes, queue_id, INT64_MAX);
@@ -372,46 +384,81 @@ static void take_answer(struct divert_handle *handle, uint32_t id, int is_taken)
 	pthread_mutex_unlock(&lab_lock);
 }
 
-void serve_divert(int link)
-{
-	struct divert_handle handle = { .link = link, .writing = PTHREAD_MUTEX_INITIALIZER };
-	uint8_t *body = malloc(PACKET_MAX + sizeof(struct lab_divert_packet));
-	struct lab_divert_packet head;
-	struct lab_frame frame;
-	int is_open = 0;
-	int64_t rank = INT64_MAX;
-	uint32_t id;
-	int32_t priority;
+/* One connection: the offers of a handle, or what it injects. */
+struct divert_link {
+	struct divert_handle handle;
+	int is_open;
+	/* Whose injections these are. */
+	int64_t rank;
+};
 
-	while (link_read(link, &frame, sizeof frame) && frame.bytes <= PACKET_MAX + sizeof head &&
-	       link_read(link, body, frame.bytes)) {
-		switch (frame.type) {
-		case LAB_DIVERT_OPEN:
-			memcpy(&priority, body, sizeof priority);
-			/* The answer comes before the first packet. */
-			pthread_mutex_lock(&handle.writing);
-			add_handle(&handle, (int16_t)priority);
-			link_answer(link, WIN_OK, &handle.rank, sizeof handle.rank);
-			pthread_mutex_unlock(&handle.writing);
-			is_open = 1;
-			break;
-		case LAB_DIVERT_RANK:
-			memcpy(&rank, body, sizeof rank);
-			break;
-		case LAB_DIVERT_TAKE:
-		case LAB_DIVERT_PASS:
-			memcpy(&id, body, sizeof id);
-			take_answer(&handle, id, frame.type == LAB_DIVERT_TAKE);
-			break;
-		case LAB_DIVERT_INJECT:
-			memcpy(&head, body, sizeof head);
-			pthread_mutex_lock(&lab_lock);
-			offer_packet(&head, body + sizeof head, 0, rank);
-			pthread_mutex_unlock(&lab_lock);
-			break;
-		}
+/* Handles one frame; 0 when it is none. */
+static int take_frame(struct divert_link *link, const struct lab_frame *frame, const uint8_t *body)
+{
+	struct lab_divert_packet head;
+	int32_t priority = 0;
+	uint32_t id = 0;
+
+	switch (frame->type) {
+	case LAB_DIVERT_OPEN:
+		memcpy(&priority, body, frame->bytes < sizeof priority ? frame->bytes : sizeof priority);
+		/* The answer comes before the first packet. */
+		pthread_mutex_lock(&link->handle.writing);
+		add_handle(&link->handle, (int16_t)priority);
+		link_answer(link->handle.link, WIN_OK, &link->handle.rank, sizeof link->handle.rank);
+		pthread_mutex_unlock(&link->handle.writing);
+		link->is_open = 1;
+		return 1;
+	case LAB_DIVERT_RANK:
+		memcpy(&link->rank, body, frame->bytes < sizeof link->rank ? frame->bytes : sizeof link->rank);
+		return 1;
+	case LAB_DIVERT_TAKE:
+	case LAB_DIVERT_PASS:
+		memcpy(&id, body, frame->bytes < sizeof id ? frame->bytes : sizeof id);
+		take_answer(&link->handle, id, frame->type == LAB_DIVERT_TAKE);
+		return 1;
+	case LAB_DIVERT_INJECT:
+		memcpy(&head, body, frame->bytes < sizeof head ? frame->bytes : sizeof head);
+		if (frame->bytes < sizeof head + 20 || frame->bytes != sizeof head + head.bytes)
+			return 0;
+		pthread_mutex_lock(&lab_lock);
+		offer_packet(&head, body + sizeof head, 0, link->rank);
+		pthread_mutex_unlock(&lab_lock);
+		return 1;
+	default:
+		return 0;
 	}
-	if (is_open)
-		remove_handle(&handle);
-	free(body);
+}
+
+void serve_divert(int fd)
+{
+	struct divert_link link = { .handle = { .link = fd, .writing = PTHREAD_MUTEX_INITIALIZER }, .rank = INT64_MAX };
+	uint8_t *buffer = malloc(READ_BYTES);
+	size_t held = 0;
+	int goes_on = buffer != NULL;
+
+	while (goes_on) {
+		size_t at = 0;
+		ssize_t got = read(fd, buffer + held, READ_BYTES - held);
+
+		if (got <= 0)
+			break;
+		held += (size_t)got;
+		while (goes_on && held - at >= sizeof(struct lab_frame)) {
+			struct lab_frame frame;
+
+			memcpy(&frame, buffer + at, sizeof frame);
+			if (frame.bytes > PACKET_MAX + sizeof(struct lab_divert_packet))
+				goes_on = 0;
+			if (!goes_on || held - at < sizeof frame + frame.bytes)
+				break;
+			goes_on = take_frame(&link, &frame, buffer + at + sizeof frame);
+			at += sizeof frame + frame.bytes;
+		}
+		memmove(buffer, buffer + at, held - at);
+		held -= at;
+	}
+	if (link.is_open)
+		remove_handle(&link.handle);
+	free(buffer);
 }

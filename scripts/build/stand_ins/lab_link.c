@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void lab_misuse(const char *format, ...)
 {
@@ -40,8 +41,15 @@ BOOL lab_send(SOCKET link, const void *bytes, uint32_t count)
 BOOL lab_send_frame(SOCKET link, enum lab_type type, const void *body, uint32_t bytes)
 {
 	struct lab_frame head = { bytes, (uint16_t)type, 0 };
+	char both[sizeof head + 256];
 
-	return lab_send(link, &head, sizeof head) && lab_send(link, body, bytes);
+	/* Each call of Winsock costs a good deal here: short frames go in one. */
+	if (bytes > sizeof both - sizeof head)
+		return lab_send(link, &head, sizeof head) && lab_send(link, body, bytes);
+	memcpy(both, &head, sizeof head);
+	if (bytes > 0)
+		memcpy(both + sizeof head, body, bytes);
+	return lab_send(link, both, (uint32_t)sizeof head + bytes);
 }
 
 BOOL lab_read(SOCKET link, void *bytes, uint32_t count)

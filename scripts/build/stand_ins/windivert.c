@@ -14,6 +14,8 @@
 struct divert_handle *divert_handles;
 CRITICAL_SECTION divert_lock;
 
+#define READ_BYTES 0x40000
+
 typedef BOOL(WINAPI *eval_filter)(const char *filter, const void *packet, UINT length, const struct divert_address *address);
 typedef BOOL(WINAPI *compile_filter)(const char *filter, int layer, char *object, UINT length, const char **error, UINT *position);
 static eval_filter real_eval;
@@ -186,32 +188,59 @@ static void describe(const struct lab_divert_packet *head, const uint8_t *packet
 	address->network.index = head->index;
 }
 
+/* Handles one offer: FALSE when the connection is gone. */
+static BOOL take_offer(struct divert_handle *handle, const struct lab_divert_packet *head, const uint8_t *packet)
+{
+	struct divert_address address;
+	BOOL matches, sniffs = (handle->flags & FLAG_SNIFF) != 0;
+
+	describe(head, packet, &address);
+	if (sniffs)
+		address.bits |= ADDRESS_SNIFFED;
+	matches = divert_matches(handle, packet, head->bytes, &address);
+	if (!lab_send_frame(handle->offers, matches && !sniffs ? LAB_DIVERT_TAKE : LAB_DIVERT_PASS, &head->id, sizeof head->id))
+		return FALSE;
+	if (!matches)
+		return TRUE;
+	divert_tell_events(packet, head->bytes, head->is_outbound);
+	if (!(handle->flags & (FLAG_DROP | FLAG_SEND_ONLY)))
+		divert_enqueue(handle, &address, packet, head->bytes);
+	return TRUE;
+}
+
 static DWORD WINAPI read_offers(void *context)
 {
 	struct divert_handle *handle = context;
-	uint8_t *body = malloc(sizeof(struct lab_divert_packet) + PACKET_BYTES_MAX);
-	struct lab_divert_packet head;
-	struct lab_frame frame;
+	uint8_t *buffer = malloc(READ_BYTES);
+	UINT held = 0;
+	BOOL goes_on = buffer != NULL;
 
-	while (lab_read(handle->offers, &frame, sizeof frame) && frame.bytes >= sizeof head &&
-	       frame.bytes <= sizeof head + PACKET_BYTES_MAX && lab_read(handle->offers, body, frame.bytes)) {
-		struct divert_address address;
-		const uint8_t *packet = body + sizeof head;
-		BOOL matches, sniffs = (handle->flags & FLAG_SNIFF) != 0;
+	while (goes_on) {
+		UINT at = 0;
+		int got = recv(handle->offers, (char *)buffer + held, (int)(READ_BYTES - held), 0);
 
-		memcpy(&head, body, sizeof head);
-		describe(&head, packet, &address);
-		if (sniffs)
-			address.bits |= ADDRESS_SNIFFED;
-		matches = divert_matches(handle, packet, head.bytes, &address);
-		if (!lab_send_frame(handle->offers, matches && !sniffs ? LAB_DIVERT_TAKE : LAB_DIVERT_PASS, &head.id, sizeof head.id))
+		if (got <= 0)
 			break;
-		if (matches && !head.is_impostor)
-			divert_tell_events(packet, head.bytes, head.is_outbound);
-		if (matches && !(handle->flags & (FLAG_DROP | FLAG_SEND_ONLY)))
-			divert_enqueue(handle, &address, packet, head.bytes);
+		held += (UINT)got;
+		while (goes_on && held - at >= sizeof(struct lab_frame)) {
+			struct lab_divert_packet head;
+			struct lab_frame frame;
+
+			memcpy(&frame, buffer + at, sizeof frame);
+			if (frame.bytes < sizeof head || frame.bytes > sizeof head + PACKET_BYTES_MAX) {
+				goes_on = FALSE;
+				break;
+			}
+			if (held - at < sizeof frame + frame.bytes)
+				break;
+			memcpy(&head, buffer + at + sizeof frame, sizeof head);
+			goes_on = take_offer(handle, &head, buffer + at + sizeof frame + sizeof head);
+			at += (UINT)sizeof frame + frame.bytes;
+		}
+		memmove(buffer, buffer + at, held - at);
+		held -= at;
 	}
-	free(body);
+	free(buffer);
 	return 0;
 }
 
@@ -366,40 +395,38 @@ static UINT packet_length(const uint8_t *packet, UINT left)
 	return length >= 20 && length <= left ? length : 0;
 }
 
-/* Sends one packet to the driver; its error as the driver would say it. */
-static DWORD inject(struct divert_handle *handle, const uint8_t *packet, UINT bytes, const struct divert_address *address)
+/* Writes one packet as a frame for the driver; its error as the driver would say it. `used` grows by what was written. */
+static DWORD write_frame(uint8_t *to, UINT *used, const uint8_t *packet, UINT bytes, const struct divert_address *address)
 {
 	struct lab_divert_packet head = { .bytes = bytes, .index = address->network.index };
 	struct lab_frame frame = { (uint32_t)sizeof head + bytes, LAB_DIVERT_INJECT, 0 };
-	uint8_t *copy = malloc(bytes);
-	BOOL is_sent;
+	uint8_t *copy = to + *used + sizeof frame + sizeof head;
 
 	head.is_outbound = (address->bits & ADDRESS_OUTBOUND) != 0;
 	memcpy(copy, packet, bytes);
-	if ((address->bits & ADDRESS_IMPOSTOR) && !divert_age(copy)) {
-		free(copy);
+	if ((address->bits & ADDRESS_IMPOSTOR) && !divert_age(copy))
 		return ERROR_HOST_UNREACHABLE;
-	}
 	divert_checksums(copy, bytes, address->bits);
-	is_sent = lab_send(handle->injections, &frame, sizeof frame) && lab_send(handle->injections, &head, sizeof head) &&
-	          lab_send(handle->injections, copy, bytes);
-	free(copy);
-	return is_sent ? 0 : ERROR_GEN_FAILURE;
+	memcpy(to + *used, &frame, sizeof frame);
+	memcpy(to + *used + sizeof frame, &head, sizeof head);
+	*used += (UINT)(sizeof frame + sizeof head) + bytes;
+	return 0;
 }
 
 __declspec(dllexport) BOOL WINAPI WinDivertSendEx(HANDLE value, const void *packet, UINT bytes, UINT *sent, UINT64 flags,
                                                   const struct divert_address *address, UINT address_bytes, OVERLAPPED *overlapped)
 {
 	struct divert_handle *handle = must_be_open(value, "WinDivertSendEx");
-	UINT count = address_bytes / (UINT)sizeof *address, at = 0;
+	UINT count = address_bytes / (UINT)sizeof *address, at = 0, used = 0;
 	DWORD error = 0;
+	uint8_t *frames;
 
 	if (flags != 0 || handle->layer != LAYER_NETWORK || (handle->flags & FLAG_RECEIVE_ONLY) || address == NULL || count == 0 ||
 	    count > 255 || address_bytes % sizeof *address != 0)
 		return fail(ERROR_INVALID_PARAMETER);
 	if (handle->is_send_shut)
 		return fail(ERROR_NO_DATA);
-	EnterCriticalSection(&handle->sending);
+	frames = malloc(bytes + count * (sizeof(struct lab_frame) + sizeof(struct lab_divert_packet)));
 	for (UINT index = 0; index < count; index++) {
 		UINT length = packet_length((const uint8_t *)packet + at, bytes - at);
 		DWORD soft;
@@ -408,12 +435,16 @@ __declspec(dllexport) BOOL WINAPI WinDivertSendEx(HANDLE value, const void *pack
 			error = ERROR_INVALID_PARAMETER;
 			break;
 		}
-		soft = inject(handle, (const uint8_t *)packet + at, length, &address[index]);
+		soft = write_frame(frames, &used, (const uint8_t *)packet + at, length, &address[index]);
 		if (soft != 0)
 			error = soft;
 		at += length;
 	}
+	EnterCriticalSection(&handle->sending);
+	if (!lab_send(handle->injections, frames, used))
+		error = ERROR_GEN_FAILURE;
 	LeaveCriticalSection(&handle->sending);
+	free(frames);
 	if (sent != NULL)
 		*sent = at;
 	if (error != 0)

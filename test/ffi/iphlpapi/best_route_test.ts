@@ -131,7 +131,12 @@ Deno.test("copyRows() copies the rows that the count says, from memory of somebo
 Deno.test("RouteWatch tells once of each change", () => {
   let now: OwnSources = { v4: parseIp("10.0.0.5"), v6: undefined };
   const heard: (string | undefined)[][] = [];
-  using watch = new RouteWatch(now, () => now, (sources) => heard.push(texts(sources)));
+  let fails = false;
+  const ask = () => {
+    if (fails) throw new Error("no");
+    return now;
+  };
+  using watch = new RouteWatch(now, ask, (sources) => heard.push(texts(sources)));
   watch.look();
   now = { v4: parseIp("10.0.0.5"), v6: undefined };
   watch.look();
@@ -139,6 +144,10 @@ Deno.test("RouteWatch tells once of each change", () => {
   watch.look();
   watch.look();
   now = { v4: undefined, v6: parseIp("2001:db8::5") };
+  fails = true;
+  watch.look();
+  assertEquals(heard.length, 1);
+  fails = false;
   watch.look();
   assertEquals(heard, [["192.168.1.5", "2001:db8::5"], [undefined, "2001:db8::5"]]);
 });

@@ -38,6 +38,7 @@ function bench(
       const identity = { name: "weir0", luid: LUID, guid: GUID };
       const setup = new InterfaceSetup(calls, journal, identity, (ms) => slept.ms += ms);
       body({ system, journal, setup, slept });
+      assertEquals(journal.undoAll(), []);
     } finally {
       await Deno.remove(folder, { recursive: true });
     }

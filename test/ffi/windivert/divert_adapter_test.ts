@@ -1,7 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { Arena, Direction, NO_SLOT, NO_TAG, type Slot } from "../../../core/adapter/arena.ts";
-import { DIVERT_BATCH_PACKETS_MAX, DIVERT_SEND_BUFFER_COUNT } from "../../../core/base/limits.ts";
+import {
+  DIVERT_BATCH_PACKETS_MAX,
+  DIVERT_EVENT_REQUEST_COUNT,
+  DIVERT_SEND_BUFFER_COUNT,
+} from "../../../core/base/limits.ts";
 import { micros } from "../../../core/base/micros.ts";
 import type { DeviceSettings } from "../../../core/host/live_device.ts";
 import { parseIp } from "../../../core/base/ip_address.ts";
@@ -391,6 +395,21 @@ Deno.test("DivertAdapter.ready() resolves for packets and for events, and reject
   for (let i = 0; i < 9; i++) broken.adapter.receive(broken.arena, NOW);
   await assertRejects(() => broken.adapter.ready(), Error, "Cannot read from WinDivert");
   close(broken);
+});
+
+Deno.test("DivertAdapter.ready() does not take a late signal for a packet", async () => {
+  const world = open();
+  // Events are made for each request of the two layers of events, then for quitting, then for packets.
+  const quit = 2 * DIVERT_EVENT_REQUEST_COUNT;
+  [...world.driver.events.keys()].forEach((value, i) => i !== quit && world.driver.events.set(value, true));
+  let isReady = false;
+  const ready = world.adapter.ready().then(() => isReady = true);
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+  assertEquals(isReady, false);
+  assertEquals(world.driver.waitCount, 1);
+  world.driver.arrive(packet(1), packetAddress());
+  await ready;
+  close(world);
 });
 
 Deno.test("DivertAdapter.close() gives everything that was queued back untouched, in order, and races with no reader", () => {

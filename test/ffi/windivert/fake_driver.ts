@@ -108,6 +108,8 @@ export class FakeDriver {
   holdsNext = false;
   #held: (() => void) | undefined = undefined;
   lost = 0;
+  /** How often somebody waited for events. */
+  waitCount = 0;
   #lastError = 0;
   #nextValue = 0x100;
   readonly #real: Kernel32Calls | undefined;
@@ -446,6 +448,7 @@ export class FakeDriver {
   }
 
   #wait(values: number[]): Promise<number> {
+    this.waitCount++;
     for (const value of values) this.#waitedOn.set(value, (this.#waitedOn.get(value) ?? 0) + 1);
     return new Promise((resolve) => {
       const look = () => {

@@ -14,7 +14,7 @@ function prefixes(...texts: string[]) {
   return texts.map((text) => parsePrefix(text)!);
 }
 
-function open(name = "weir test"): OpenWintun {
+function open(name = "weir test", isDnsStrict = false): OpenWintun {
   return openWintun(
     dll,
     {
@@ -24,6 +24,7 @@ function open(name = "weir test"): OpenWintun {
       routes: prefixes("0.0.0.0/0", "::/0"),
       excludes: prefixes("10.77.0.0/16", "192.0.2.128/25"),
       nameServers: [parseIp("198.18.0.2")!, parseIp("fdfe:dcba:9876::2")!],
+      isDnsStrict,
       sources: [],
       offload: false,
       namespace: undefined,
@@ -130,6 +131,10 @@ const CASES: Readonly<Record<string, () => Promise<void>>> = {
   },
   badName() {
     expectError(() => open("a/b"));
+    return Promise.resolve();
+  },
+  strict() {
+    expectError(() => open("weir test", true).close());
     return Promise.resolve();
   },
   hang() {
