@@ -15,23 +15,19 @@ import { typesCommand } from "./core/cli/types.ts";
 import { versionCommand } from "./core/cli/version.ts";
 import { terminalIo } from "./core/cli/terminal_io.ts";
 import { HostConfigFiles } from "./core/host/config_files.ts";
-import { locateDriver } from "./core/host/drivers.ts";
 import type { SocketEnd } from "./core/host/duplex.ts";
-import type { DeviceSettings, LiveDevice, OpenDevice } from "./core/host/live_device.ts";
+import type { OpenDevice } from "./core/host/live_device.ts";
 import type { MachineFacts } from "./core/host/machine_facts.ts";
 import { PolicyHost } from "./core/host/policy_host.ts";
 import { untilStopped } from "./core/host/stop_signal.ts";
 import { resolveWithSystem } from "./core/host/system_resolver.ts";
 import { findOwnSources as findWindowsSources } from "./ffi/iphlpapi/best_route.ts";
-import { examineWindows } from "./ffi/iphlpapi/examine.ts";
-import { openProcessSource } from "./ffi/iphlpapi/process_source.ts";
 import { openNfqueue } from "./ffi/linux/nfqueue.ts";
 import { findOwnSources } from "./ffi/linux/own_sources.ts";
 import { examineLinux } from "./ffi/linux/examine.ts";
 import { SocketResetter } from "./ffi/linux/reset_socket.ts";
 import { openTun } from "./ffi/linux/tun_setup.ts";
-import { openWinDivert } from "./ffi/windivert/open.ts";
-import { openWintun } from "./ffi/wintun/open.ts";
+import { driverPlaces, examineHere, openWinDivertHere, openWintunHere } from "./ffi/windows_devices.ts";
 import { PcapngWriter } from "./sim/capture/write.ts";
 import { openFilterPackets } from "./sim/filter_packets.ts";
 import { replay } from "./sim/mod.ts";
@@ -45,64 +41,21 @@ const doors = {
   clock: () => performance.now() * 1000,
 };
 
-/** The devices of this system for `weir run`, by the word after --adapter. */
-const devices: Readonly<Record<string, OpenDevice>> = Deno.build.os === "linux"
-  ? { tun: openTun, nfqueue: openNfqueue }
-  : Deno.build.os === "windows"
-  ? { wintun: openWintunHere, windivert: openWinDivertHere }
-  : {};
-/** Those of them that divert what passes, for `weir speeder`. */
+/** Where Windows' drivers may be; `deno task compile --with-drivers` puts them into the executable. */
+const places = () => driverPlaces(new URL("./dist/drivers/", import.meta.url));
+
+/** The devices of each system that divert what passes, and all of them, by the word after --adapter. */
 const divertDevices: Readonly<Record<string, OpenDevice>> = Deno.build.os === "linux"
   ? { nfqueue: openNfqueue }
   : Deno.build.os === "windows"
-  ? { windivert: openWinDivertHere }
+  ? { windivert: (settings) => openWinDivertHere(settings, places()) }
+  : {};
+const devices: Readonly<Record<string, OpenDevice>> = Deno.build.os === "linux"
+  ? { tun: openTun, ...divertDevices }
+  : Deno.build.os === "windows"
+  ? { wintun: (settings) => openWintunHere(settings, places()), ...divertDevices }
   : {};
 let resetter: SocketResetter | undefined;
-
-/** The folder of the executable, where the drivers' libraries are. */
-function programFolderHere(): string {
-  return Deno.execPath().replace(/[\\/][^\\/]*$/, "");
-}
-
-/** WinDivert by the library beside the executable, with owners of flows by its events first and Windows' own tables second. */
-function openWinDivertHere(settings: DeviceSettings): LiveDevice {
-  const processes = openProcessSource(settings.iphlpapi);
-  try {
-    const path = `${programFolderHere()}\\WinDivert.dll`;
-    const device = openWinDivert(path, settings, { processes: processes.source });
-    const close = () => {
-      device.close();
-      processes[Symbol.dispose]();
-    };
-    return { ...device, close };
-  } catch (error) {
-    processes[Symbol.dispose]();
-    throw error;
-  }
-}
-
-/** A Wintun adapter by the library beside the executable, with owners of flows by Windows' own tables. */
-function openWintunHere(settings: DeviceSettings): LiveDevice {
-  const programFolder = programFolderHere();
-  const stateFolder = `${Deno.env.get("ProgramData") ?? "C:\\ProgramData"}\\weir`;
-  Deno.mkdirSync(stateFolder, { recursive: true });
-  const processes = openProcessSource(settings.iphlpapi);
-  try {
-    const device = openWintun(`${programFolder}\\wintun.dll`, settings, {
-      journalPath: `${stateFolder}\\${settings.name}.journal`,
-      ...(settings.iphlpapi === undefined ? {} : { iphlpapiPath: settings.iphlpapi }),
-      onWarning: (text) => console.error(`weir: ${text}`),
-    });
-    const close = () => {
-      device.close();
-      processes[Symbol.dispose]();
-    };
-    return { adapter: device.adapter, processes: processes.source, close };
-  } catch (error) {
-    processes[Symbol.dispose]();
-    throw error;
-  }
-}
 
 /** Opens the C library when the first connection has to be reset, not before. */
 function resetSocket(local: SocketEnd, remote: SocketEnd): boolean {
@@ -114,7 +67,7 @@ const runDoors = {
   files: doors.files,
   loadPolicy: doors.loadPolicy,
   resolve: resolveWithSystem,
-  // Whom a live flow belongs to is not looked up yet: rules that ask for a process do not match.
+  // Devices know the owners of their flows; one that does not leaves rules for processes without a match.
   findProcess: () => Promise.resolve(undefined),
   devices,
   findOwnSources: Deno.build.os === "windows" ? findWindowsSources : findOwnSources,
@@ -127,13 +80,7 @@ const runDoors = {
 async function examine(): Promise<MachineFacts> {
   if (Deno.build.os === "linux") return examineLinux();
   if (Deno.build.os !== "windows") return { kind: "other", system: Deno.build.os };
-  const places = {
-    programFolder: Deno.execPath().replace(/[\\/][^\\/]*$/, ""),
-    embedded: new URL("./dist/drivers/", import.meta.url),
-    unpackFolder: `${Deno.env.get("LOCALAPPDATA") ?? "C:\\ProgramData"}\\weir`,
-  };
-  const names = ["wintun.dll", "WinDivert.dll", "WinDivert64.sys"];
-  return examineWindows(await Promise.all(names.map((name) => locateDriver(name, places))));
+  return await examineHere(places());
 }
 
 const recordDoors = {

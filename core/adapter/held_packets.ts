@@ -14,7 +14,6 @@ export function copyPacket(from: Arena, slot: Slot, to: Arena, into: Slot): void
   to.frame[into] = from.frame[slot]!;
   to.tag[into] = from.tag[slot]!;
   to.changed[into] = from.changed[slot]!;
-  to.changed[into] = from.changed[slot]!;
   to.segmentBytes[into] = from.segmentBytes[slot]!;
   to.vouched[into] = from.vouched[slot]!;
 }
@@ -78,7 +77,8 @@ export class HeldPackets {
 
   /** Takes the first packet that is due at `now`, or `NO_SLOT`; the slot goes back with `arena.release`. */
   takeDue(now: Micros): Slot {
-    if (this.nextDue > now) return NO_SLOT;
+    // The end of time is later than every due time, and than none.
+    if (this.#count === 0 || this.nextDue > now) return NO_SLOT;
     const first = this.#heap[0]!;
     const last = this.#heap[--this.#count]!;
     let at = 0;

@@ -857,6 +857,9 @@ export const INTERFACE_POLL_MS = 3_000;
 /** How long a TLS handshake with a proxy may take. Overflow: the connection fails. Units: ms. */
 export const TLS_HANDSHAKE_MS_MAX = 10_000;
 
+/** How long a proxy server may take to agree to a connection. Units: ms. Reason: it dials the destination meanwhile. */
+export const TUNNEL_OPEN_MS_MAX = 10_000;
+
 /** Proxies that one connection may go through. Overflow: it fails. */
 export const DIALER_CHAIN_MAX = 8;
 

@@ -3,6 +3,8 @@ import type { Metadata } from "../classify/facts.ts";
 import type { ConfigFiles } from "../config/files.ts";
 import { loadConfig, type WeirConfig } from "../config/load.ts";
 import type { Issue } from "../config/issue.ts";
+import type { Question } from "../dns/message.ts";
+import type { AskedDns } from "../host/dns_service.ts";
 import type { PolicyAnswer, PolicyRuleLine } from "../host/policy_runner.ts";
 
 /** A policy as far as these commands need it; `PolicyHost` is one. */
@@ -10,6 +12,8 @@ export interface LoadedPolicy {
   readonly ruleLines: readonly PolicyRuleLine[];
   readonly hasOnConnection: boolean;
   ask(metadata: Metadata): Promise<PolicyAnswer>;
+  /** Asks about a question of an application; undefined leaves it to the configuration. */
+  askDns?(question: Question): Promise<AskedDns | undefined>;
   close(): Promise<void>;
 }
 

@@ -98,7 +98,7 @@ async function sniff(
     namespace: line.value("netns"),
     divert: { filter, priority: 0 },
   };
-  const device = open(settings);
+  const device = await open(settings);
   const stopped = doors.untilStopped(stop.signal).then(() => stop.abort());
   try {
     recorder.lookup = lookupOf(device);
@@ -141,8 +141,8 @@ async function runRecorded(
   doors: RecordDoors,
   io: CommandIo,
 ): Promise<number> {
-  const open: OpenDevice = (settings) => {
-    const device = doors.devices[kind]!(settings);
+  const open: OpenDevice = async (settings) => {
+    const device = await doors.devices[kind]!(settings);
     recorder.lookup = lookupOf(device);
     // What comes out of the device was sent by programs.
     const adapter = new PcapTap(

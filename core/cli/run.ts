@@ -236,7 +236,7 @@ async function runLive(
     const wanted = isDivert ? divertSettings(line, config, policy, kind, system) : deviceSettings(line, config);
     const sources = ownSources(line, doors, wanted.routes);
     const settings = { ...wanted, sources: [sources.v4, sources.v6].filter((source) => source !== undefined) };
-    device = doors.devices[kind]!(settings);
+    device = await doors.devices[kind]!(settings);
     name = settings.name;
     if (isSystem) system ??= openListeners(device, settings);
     const stopped = doors.untilStopped(stop.signal).then((why) => {

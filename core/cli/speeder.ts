@@ -45,7 +45,7 @@ export async function speederCommand(args: readonly string[], io: CommandIo, doo
   const open = openerOf(line, doors);
   const choices = choicesOf(line);
   const program = programOf(choices);
-  const device = open({
+  const device = await open({
     name: "weir-speeder",
     addresses: [],
     mtu: SLOT_BYTES,

@@ -2,6 +2,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import { formatIp, type IpAddress, parseIp } from "../base/ip_address.ts";
 import { DATAGRAM_TUNNELS_MAX, TUNNEL_READ_BYTES, UDP_RELAY_WAITING_COUNT_MAX } from "../base/limits.ts";
+import { createWebSocket, serverOf } from "../outbound/create_stream_tunnel.ts";
 import { formatDestination } from "../outbound/destination.ts";
 import { LayeredDatagrams } from "../outbound/layered.ts";
 import type { OutboundSettings } from "../outbound/settings.ts";
@@ -16,7 +17,7 @@ import { LengthDatagrams, VlessTunnel } from "../outbound/vless.ts";
 import { vmessUserKey } from "../outbound/vmess/header.ts";
 import { VmessDatagrams, vmessSecurity } from "../outbound/vmess/vmess.ts";
 import type { Duplex } from "./duplex.ts";
-import { createWebSocket, type Outbounds, serverOf } from "./outbounds.ts";
+import type { Outbounds } from "./outbounds.ts";
 import { TunnelDuplex, TunnelError } from "./tunnel_duplex.ts";
 
 /** Who hears of a channel. */

@@ -40,13 +40,37 @@ function errorWithCode(code: string, message: string): Error {
 
 /** A socket of Deno's own, which cannot be bound but is faster. */
 export class DenoDuplex implements Duplex {
-  readonly #conn: Deno.TcpConn;
+  readonly #conn: Deno.TcpConn | Deno.TlsConn;
   readonly #reset: ResetSocket | undefined;
   #isOpen = true;
 
-  constructor(conn: Deno.TcpConn, reset: ResetSocket | undefined) {
+  constructor(conn: Deno.TcpConn | Deno.TlsConn, reset: ResetSocket | undefined) {
     this.#conn = conn;
     this.#reset = reset;
+  }
+
+  /**
+   * Speaks TLS over this socket from now on; only what it answers with is to be used then. Errors: rejects when the handshake fails or the
+   * certificate does not convince; the socket is closed then.
+   */
+  async secure(options: Deno.StartTlsOptions, handshakeMsMax: number): Promise<DenoDuplex> {
+    this.#isOpen = false;
+    const secured = await Deno.startTls(this.#conn as Deno.TcpConn, options);
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      secured.close();
+    }, handshakeMsMax);
+    try {
+      await secured.handshake();
+    } catch (error) {
+      if (isLate) throw new Error("the handshake takes too long");
+      secured.close();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+    return new DenoDuplex(secured, this.#reset);
   }
 
   read(into: Uint8Array): Promise<number | null> {

@@ -9,8 +9,8 @@ import type { FlowFacts } from "../classify/facts.ts";
 import type { DnsHijackTarget } from "../config/tun.ts";
 import type { Decider } from "../decide/decider.ts";
 import type { Verdict } from "../decide/verdict.ts";
+import { destinationOf } from "../outbound/flow_destination.ts";
 import type { Groups } from "../outbound/groups.ts";
-import type { Destination } from "../outbound/tunnel.ts";
 import type { Dialer, DialResult } from "./dial.ts";
 import type { DnsService } from "./dns_service.ts";
 import { createDuplexPair } from "./duplex_pair.ts";
@@ -53,13 +53,6 @@ export function isHijacked(facts: FlowFacts, targets: readonly DnsHijackTarget[]
     port === facts.destinationPort && (network === "any" || network === facts.network) &&
     (isAny(ip) || (facts.destinationIp !== undefined && formatIp(facts.destinationIp) === formatIp(ip)))
   );
-}
-
-/** What a proxy is told: a name where one is known, for the proxy knows better where it is nearest; a fixed address from the hosts table stays. */
-export function destinationOf(facts: FlowFacts): Destination {
-  const isFixed = facts.dnsMode === "hosts" && facts.destinationIp !== undefined;
-  const host = isFixed ? "" : facts.sniffHost !== "" && facts.dnsMode === "normal" ? facts.sniffHost : facts.host;
-  return { address: facts.destinationIp, host, port: facts.destinationPort };
 }
 
 /** Everything behind the engine. */

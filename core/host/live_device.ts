@@ -48,4 +48,4 @@ export interface LiveDevice {
 }
 
 /** Makes a device ready. Errors: an Error that says what is missing; nothing is left behind then. */
-export type OpenDevice = (settings: DeviceSettings) => LiveDevice;
+export type OpenDevice = (settings: DeviceSettings) => LiveDevice | Promise<LiveDevice>;

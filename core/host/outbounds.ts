@@ -1,20 +1,9 @@
 /** Proxies of the configuration as ways out: connections through their servers, one proxy through another where the configuration says so. */
 import type { DialError } from "../act/command.ts";
-import { type IpAddress, parseIp } from "../base/ip_address.ts";
-import { DIALER_CHAIN_MAX } from "../base/limits.ts";
-import { HttpConnectTunnel } from "../outbound/http_connect.ts";
-import { LayeredTunnel } from "../outbound/layered.ts";
+import type { IpAddress } from "../base/ip_address.ts";
+import { createStreamTunnel, hopsOf, overWebSocket, serverOf } from "../outbound/create_stream_tunnel.ts";
 import type { OutboundSettings } from "../outbound/settings.ts";
-import { shadowsocksKey, shadowsocksMethod } from "../outbound/shadowsocks/method.ts";
-import { ShadowsocksTunnel } from "../outbound/shadowsocks/stream.ts";
-import { Socks5Command, Socks5Tunnel } from "../outbound/socks5.ts";
-import { trojanKey, TrojanTunnel } from "../outbound/trojan.ts";
 import type { Destination, OutboundEnv, StreamTunnel } from "../outbound/tunnel.ts";
-import { readUuid } from "../outbound/uuid.ts";
-import { VlessTunnel } from "../outbound/vless.ts";
-import { vmessUserKey } from "../outbound/vmess/header.ts";
-import { vmessSecurity, VmessTunnel } from "../outbound/vmess/vmess.ts";
-import { WebSocketTunnel } from "../outbound/websocket.ts";
 import type { Dialer, DialResult } from "./dial.ts";
 import type { Duplex } from "./duplex.ts";
 import { wrapTls } from "./tls_transport.ts";
@@ -28,69 +17,11 @@ export interface OutboundsHost {
   resolve(host: string, what: "server" | "destination"): Promise<readonly IpAddress[]>;
 }
 
-/** Where the server of an outbound is. */
-export function serverOf({ server, port }: OutboundSettings): Destination {
-  return { address: parseIp(server), host: parseIp(server) === undefined ? server : "", port };
-}
-
 /** Makes the machine of a stream. Errors: `TunnelError` when the settings cannot be used. */
-export function createStreamTunnel(
-  { protocol, name }: OutboundSettings,
-  destination: Destination,
-  env: OutboundEnv,
-): StreamTunnel | undefined {
-  const unusable = (why: string) => new TunnelError("prohibited", `Cannot use the proxy "${name}": ${why}`);
-  switch (protocol.kind) {
-    case "direct":
-      return undefined;
-    case "reject":
-      throw unusable("it refuses everything");
-    case "socks5":
-      return new Socks5Tunnel(Socks5Command.Connect, destination, protocol.login);
-    case "http":
-      return new HttpConnectTunnel(destination, protocol);
-    case "ss": {
-      const method = shadowsocksMethod(protocol.cipher)!;
-      const key = shadowsocksKey(method, protocol.password, env.crypto);
-      if (typeof key === "string") throw unusable(key);
-      return new ShadowsocksTunnel(method, key, destination, env);
-    }
-    case "trojan":
-      return new TrojanTunnel(trojanKey(protocol.password, env.crypto), destination);
-    case "vmess":
-    case "vless": {
-      const uuid = readUuid(protocol.uuid, env.crypto);
-      if (uuid === undefined) throw unusable("its uuid is neither a UUID nor a name of 1 to 30 bytes");
-      if (protocol.kind === "vless") return new VlessTunnel(uuid, destination);
-      const userKey = vmessUserKey(uuid, env.crypto);
-      return new VmessTunnel({ userKey, security: vmessSecurity(protocol.cipher)! }, destination, env);
-    }
-  }
-}
-
-/** The WebSocket that lies below a protocol; undefined where the settings want none. */
-export function createWebSocket(
-  settings: OutboundSettings,
-  env: OutboundEnv,
-  early?: Uint8Array,
-): WebSocketTunnel | undefined {
-  const { webSocket, tls, server, port } = settings;
-  if (webSocket === undefined) return undefined;
-  const { path, headers, earlyDataHeader } = webSocket;
-  const name = tls?.serverName ?? server;
-  const isUsualPort = port === (tls === undefined ? 80 : 443);
-  const earlyData = early && { header: earlyDataHeader, bytes: early };
-  return new WebSocketTunnel({ host: isUsualPort ? name : `${name}:${port}`, path, headers, earlyData }, env);
-}
-
-/** Puts a WebSocket below a machine where the settings want one; what opens the machine goes with the request when that is allowed. */
-function overWebSocket(settings: OutboundSettings, tunnel: StreamTunnel, env: OutboundEnv): StreamTunnel {
-  const most = settings.webSocket?.earlyDataBytesMax ?? 0;
-  if (settings.webSocket === undefined) return tunnel;
-  if (most === 0) return new LayeredTunnel(createWebSocket(settings, env)!, tunnel);
-  tunnel.start();
-  const early = tunnel.toServer.length > 0 && tunnel.toServer.length <= most ? tunnel.toServer.takeAll() : undefined;
-  return new LayeredTunnel(createWebSocket(settings, env, early)!, tunnel, true);
+function streamTunnel(settings: OutboundSettings, destination: Destination, env: OutboundEnv): StreamTunnel {
+  const tunnel = createStreamTunnel(settings, destination, env);
+  if (typeof tunnel === "string") throw new TunnelError("prohibited", tunnel);
+  return tunnel!;
 }
 
 /** Sorts addresses as `ip-version` wants them, and leaves out those it does not. */
@@ -139,23 +70,8 @@ export class Outbounds {
 
   /** The proxies one after the other, with those that `dialer-proxy` adds. Errors: `TunnelError` for a name that is not there, or a circle. */
   hopsOf(chain: readonly string[]): OutboundSettings[] {
-    const hops: OutboundSettings[] = [];
-    for (const first of chain) {
-      for (let name: string | undefined = first; name !== undefined;) {
-        const settings = this.#settings.get(name);
-        if (settings === undefined) {
-          throw new TunnelError("prohibited", `Cannot use the proxy "${name}": there is none`);
-        }
-        if (hops.length >= DIALER_CHAIN_MAX) {
-          throw new TunnelError(
-            "prohibited",
-            `Cannot use the proxy "${first}": more than ${DIALER_CHAIN_MAX} in a row`,
-          );
-        }
-        hops.push(settings);
-        name = settings.dialer;
-      }
-    }
+    const hops = hopsOf(chain, (name) => this.#settings.get(name));
+    if (typeof hops === "string") throw new TunnelError("prohibited", hops);
     return hops;
   }
 
@@ -172,10 +88,10 @@ export class Outbounds {
         ? await this.open(rest, destination, signal)
         : await this.#direct(destination, "destination", hop.ipVersion, signal);
     }
-    const tunnel = createStreamTunnel(hop, destination, this.#host.env)!;
+    const tunnel = streamTunnel(hop, destination, this.#host.env);
     const transport = await this.openTransport(hops, signal);
     const stream = new TunnelDuplex(transport, overWebSocket(hop, tunnel, this.#host.env));
-    await stream.open();
+    await stream.open(signal);
     return stream;
   }
 

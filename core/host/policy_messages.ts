@@ -15,6 +15,10 @@ function isText(value: unknown, max = POLICY_TEXT_LENGTH_MAX + 200): boolean {
   return typeof value === "string" && value.length <= max;
 }
 
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 function isError(value: unknown): boolean {
   return typeof value === "object" && value !== null && isText((value as Fields).message) &&
     isText((value as Fields).stack);
@@ -42,7 +46,7 @@ function hasFields(message: Fields): boolean {
     case "answer":
       return isId(message.id);
     case "dnsAnswer":
-      return isId(message.id) && (message.answer === undefined || typeof message.answer === "object");
+      return isId(message.id) && (message.answer === undefined || isObject(message.answer));
     case "nonsense":
       return isId(message.id) && isText(message.message);
     case "threw":

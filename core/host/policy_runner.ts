@@ -142,9 +142,7 @@ export class PolicyRunner {
 
   /** Asks about one flow. Never rejects, and answers within the deadline and, after a hang, the time that loading takes. */
   async ask(meta: Metadata): Promise<PolicyAnswer> {
-    if (!this.hasOnConnection) {
-      return this.#suspension === undefined ? RULES : { kind: "failed", issue: this.#suspension };
-    }
+    if (!this.hasOnConnection) return RULES;
     return await this.#call("onConnection", (id) => ({ kind: "call", id, meta })) as PolicyAnswer | undefined ?? RULES;
   }
 

@@ -83,6 +83,7 @@ function sent(thrown: unknown): { message: string; stack: string } {
 
 function log(level: string, values: readonly unknown[]): void {
   if (++logged > limits.logLines) return;
+  untilLook = 0; // a line with its stack takes milliseconds: 64 of them would outlast the deadline unseen
   let text: string;
   try {
     text = values.map((value) => typeof value === "string" ? value : inspect(value, { depth: 4, iterableLimit: 50 }))

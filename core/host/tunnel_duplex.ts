@@ -1,6 +1,6 @@
 /** A proxied stream as a `Duplex`: a tunnel's state machine over the connection to its server. */
 import type { DialError } from "../act/command.ts";
-import { TUNNEL_READ_BYTES } from "../base/limits.ts";
+import { TUNNEL_OPEN_MS_MAX, TUNNEL_READ_BYTES } from "../base/limits.ts";
 import type { StreamTunnel } from "../outbound/tunnel.ts";
 import type { Duplex } from "./duplex.ts";
 
@@ -31,8 +31,23 @@ export class TunnelDuplex implements Duplex {
     this.#tunnel = tunnel;
   }
 
-  /** Opens the tunnel. Errors: `TunnelError` when the server does not want to; the connection is closed then. */
-  async open(): Promise<void> {
+  /**
+   * Opens the tunnel. Errors: `TunnelError` when the server does not want to, or says nothing for too long, or `signal` says that nobody waits any
+   * more; the connection is closed then.
+   */
+  async open(signal?: AbortSignal): Promise<void> {
+    let givenUp: TunnelError | undefined;
+    const giveUp = (kind: DialError, message: string) => {
+      givenUp ??= new TunnelError(kind, message);
+      this.#transport.abort();
+    };
+    const onAbort = () => giveUp("failed", "the application gave up");
+    const timer = setTimeout(
+      () => giveUp("timedOut", `the proxy server did not answer in ${TUNNEL_OPEN_MS_MAX / 1000} s`),
+      TUNNEL_OPEN_MS_MAX,
+    );
+    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted === true) onAbort();
     try {
       this.#tunnel.start();
       await this.#flush();
@@ -40,8 +55,12 @@ export class TunnelDuplex implements Duplex {
       this.#check();
     } catch (error) {
       this.#transport.abort();
-      throw error;
+      throw givenUp ?? error;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
     }
+    if (givenUp !== undefined) throw givenUp;
   }
 
   async read(into: Uint8Array): Promise<number | null> {

@@ -15,7 +15,7 @@ const FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"];
 /** Wine's own library, most of whose exports ours passes on. */
 const WINE_IPHLPAPI = `${WINE_ROOT}/usr/lib/x86_64-linux-gnu/wine/x86_64-windows/iphlpapi.dll`;
 
-/** One result and what it is made of. */
+/** One result and what it is made of. Shape: a star stands for the rest of a name. */
 interface Product {
   readonly output: string;
   readonly compiler: string;
@@ -40,14 +40,14 @@ const PRODUCTS: readonly Product[] = [
   {
     output: "WinDivert.dll",
     compiler: MINGW,
-    sources: ["windivert.c", "windivert_checksum.c", "windivert_events.c", "lab_link.c"],
+    sources: ["windivert*.c", "lab_link.c"],
     libraries: [...WINDOWS, "-lws2_32", "-liphlpapi"],
   },
   { output: "weir-last-error.dll", compiler: MINGW, sources: ["last_error.c"], libraries: WINDOWS },
   {
     output: "lab_helper",
     compiler: "gcc",
-    sources: ["lab_helper.c", "lab_tun.c", "lab_net.c", "lab_divert.c", "lab_control.c"],
+    sources: ["lab_helper.c", "lab_tun.c", "lab_net.c", "lab_divert.c", "lab_nfqueue.c", "lab_control.c"],
     libraries: ["-pthread"],
   },
 ];
@@ -87,6 +87,14 @@ async function changedAt(path: string): Promise<number> {
   return info?.mtime?.getTime() ?? 0;
 }
 
+/** The sources of that name. */
+function named(name: string): string[] {
+  const [start, end] = name.split("*");
+  if (end === undefined) return [name];
+  const files = [...Deno.readDirSync(SOURCES)].map((file) => file.name);
+  return files.filter((file) => file.startsWith(start!) && file.endsWith(end)).sort();
+}
+
 async function newestSource(): Promise<number> {
   let newest = await changedAt(decodeURIComponent(new URL(import.meta.url).pathname));
   for await (const { name } of Deno.readDir(SOURCES)) newest = Math.max(newest, await changedAt(`${SOURCES}${name}`));
@@ -102,7 +110,7 @@ export async function buildStandIns(): Promise<void> {
   for (const { output, compiler, sources, libraries } of PRODUCTS) {
     if (await changedAt(STAND_INS + output) > newest) continue;
     if (sources.includes("iphlpapi.def")) await writeForwards(`${STAND_INS}iphlpapi.def`);
-    const files = sources.map((file) => file.endsWith(".def") ? STAND_INS + file : file);
+    const files = sources.flatMap((file) => file.endsWith(".def") ? STAND_INS + file : named(file));
     await run(compiler, [...FLAGS, "-o", `${STAND_INS}${output}.part`, ...files, ...libraries]);
     await Deno.rename(`${STAND_INS}${output}.part`, STAND_INS + output);
   }

@@ -362,8 +362,9 @@ Deno.test("PolicyHost.ask() bounds the calls in flight", async () => {
 Deno.test("PolicyHost hands on what the script logs, with its place, and not without end", async () => {
   const body =
     '    console.log("a", { b: [1] }, meta.host);\n    console.error("e"); for (let n = 0; n < 500; n++) console.debug(n);';
-  await withPolicy(asking(body), {}, async ({ host, logs }) => {
-    await host!.ask(meta({ host: "h" }));
+  // A busy machine may need most of a second for a hundred lines with their stacks; the deadline is not what this is about.
+  await withPolicy(asking(body), { deadlineMs: 20_000 }, async ({ host, logs }) => {
+    assertEquals(await host!.ask(meta({ host: "h" })), { kind: "rules" });
     assertEquals(logs[0], { level: "info", text: "a { b: [ 1 ] } h", file: "policy.ts", line: 4, column: 13 });
     assertEquals(logs[1], { level: "error", text: "e", file: "policy.ts", line: 5, column: 13 });
     assertEquals(logs.length, 100);
@@ -382,15 +383,6 @@ Deno.test("PolicyHost reports what fails where nobody waits", async () => {
       "policy.ts:5:20 The policy failed where nobody waited for it: Error: promise",
     ]);
     assertEquals((await host!.ask(meta())).kind, "verdict", "it goes on");
-  });
-});
-
-Deno.test("PolicyHost warns of onDns, which is reserved", async () => {
-  await withPolicy("export default {\n  rules: [],\n  onDns() {},\n};", {}, ({ host, issues }) => {
-    assertEquals(issues.map((issue) => `${issue.severity} ${line(issue)}`), [
-      "warning policy.ts:3:3 onDns is reserved: it is not called yet",
-    ]);
-    assertEquals(host!.hasOnConnection, false);
   });
 });
 

@@ -122,6 +122,8 @@ Deno.test("isFromWorker() takes the worker's own messages and nothing else", () 
     { kind: "failed", error: { message: "m", stack: "s" } },
     { kind: "pending", id: 0 },
     { kind: "answer", id: 1, via: undefined, program: undefined },
+    { kind: "dnsAnswer", id: 1, answer: undefined },
+    { kind: "dnsAnswer", id: 1, answer: { rcode: "refused" } },
     { kind: "nonsense", id: 1, message: "m" },
     { kind: "threw", id: 1, error: { message: "m", stack: "s" } },
     { kind: "late", id: 1, error: { message: "m", stack: "s" } },
@@ -135,6 +137,7 @@ Deno.test("isFromWorker() takes the worker's own messages and nothing else", () 
     for (const field of Object.keys(message)) {
       if (["via", "program"].includes(field)) continue; // read again by readAnswer
       for (const bad of [null, [], {}, -1, 0.5, "x".repeat(100_000), () => 1]) {
+        if (field === "answer" && JSON.stringify(bad) === "{}") continue; // read again by readDnsAnswer
         if (field === "rules" && Array.isArray(bad) || field === "heap" && typeof bad === "number") continue;
         assertEquals(
           isFromWorker({ ...message, secret: "s", [field]: bad }, "s"),

@@ -7,7 +7,11 @@ Deno.test("definePolicy() hands a good policy back as it is", () => {
   const policies: Policy[] = [
     {},
     { rules: ["MATCH,DIRECT"] },
-    { rules: (r) => [r.match().direct()], onConnection: () => "DIRECT", onDns() {} },
+    {
+      rules: (r) => [r.match().direct()],
+      onConnection: () => "DIRECT",
+      onDns: ({ type }) => type === "A" ? { answer: "1.2.3.4" } : undefined,
+    },
   ];
   for (const policy of policies) assertStrictEquals(definePolicy(policy), policy);
 });

@@ -12,6 +12,7 @@
  * Whoever binds to the veth's address leaves through it, whatever the routes say, as Windows' strong host model has it.
  */
 import { buildStandIns, STAND_INS, whyNoCompiler } from "../../scripts/build/wine_stand_ins.ts";
+import { fetchRealWinDivert } from "../../scripts/build/real_windivert.ts";
 import { hasTool, prepareWine, whyNoWine, WineHome, type WineOptions } from "../../scripts/build/wine_lab.ts";
 import { type Finished, Running } from "../live/lab.ts";
 
@@ -85,6 +86,8 @@ export function prepare(): Promise<void> {
   isPrepared ??= (async () => {
     await prepareWine();
     await buildStandIns();
+    const missing = await fetchRealWinDivert();
+    if (missing !== undefined) console.log(`the real WinDivert.dll is not asked: ${missing}`);
     await compileWeir();
   })();
   return isPrepared;
@@ -114,6 +117,8 @@ export interface HelperState {
     readonly mtu: number;
   }[];
   readonly dns: readonly { readonly guid: string; readonly family: number; readonly servers: string }[];
+  /** Of WinDivert: packets that wait for an answer, and packets lost because too many did. */
+  readonly divert: { readonly handles: number; readonly waiting: number; readonly overflow: number };
 }
 
 let labs = 0;

@@ -20,7 +20,7 @@ windowsTest(
     await upload(lab, `[${SERVER_V6}]`, 5_000_000, 4);
     program.child.kill("SIGINT");
     const { code } = await program.child.status;
-  await program.stop();
+    await program.stop();
     const count = JSON.parse(/passed (.*)/.exec(program.text)![1]!);
     assertEquals([code, count.full], [0, 0]);
     assert(count.outbound > 10_000 && count.inbound > 10_000, program.text);

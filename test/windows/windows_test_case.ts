@@ -1,5 +1,5 @@
 /** How tests of the Wine lab are written: skipped with a reason where there can be no lab. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { Running } from "../live/lab.ts";
 import { randomBytes, sha256 } from "../live/programs/bytes.ts";
 import { whyNotWindows, WindowsLab } from "./lab.ts";
@@ -71,4 +71,16 @@ export async function upload(lab: WindowsLab, host: string, bytes: number, seed:
 export async function writeForWindows(lab: WindowsLab, name: string, text: string): Promise<string> {
   await Deno.writeTextFile(`${lab.programFolder}/${name}`, text);
   return `${lab.home.programs}\\${name}`;
+}
+
+/** Gets a URL under Wine by a program of that name: what it says. */
+export async function runClient(lab: WindowsLab, name: string, url: string): Promise<string> {
+  const path = `${lab.programFolder}/${name}`;
+  await Deno.link(`${lab.home.folder}/../../deno.exe`, path).catch(() => {});
+  const [...command] = lab.home.denoCommand("test/windows/programs/http_client.ts", [url]);
+  const deno = command.indexOf("Z:\\lab\\deno.exe");
+  assert(deno > 0, "the command line has the path of deno.exe");
+  command[deno] = `${lab.home.programs}\\${name}`;
+  const { stdout } = await lab.home.run(command, 30_000);
+  return stdout.trim();
 }

@@ -1,25 +1,13 @@
 /** What rules do to flows of Windows programs: their names and paths come from Windows' own tables. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { NOWHERE_V4, SERVER_V4, type WindowsLab } from "./lab.ts";
+import { NOWHERE_V4, SERVER_V4 } from "./lab.ts";
 import { randomBytes, sha256 } from "../live/programs/bytes.ts";
-import { startWebServer, startWeir, WEB_PORT, windowsTest, writeForWindows } from "./windows_test_case.ts";
+import { runClient, startWebServer, startWeir, WEB_PORT, windowsTest, writeForWindows } from "./windows_test_case.ts";
 
 const DNS_SERVER = new URL("./programs/dns_server.ts", import.meta.url);
 const RESOLVE_CLIENT = new URL("./programs/resolve_client.ts", import.meta.url);
 const BYTES = 50_000;
 const URL_OF_BYTES = `http://${SERVER_V4}:${WEB_PORT}/bytes/${BYTES}/5`;
-
-/** Runs the client under Wine as a program of that name. */
-async function runClient(lab: WindowsLab, name: string): Promise<string> {
-  const path = `${lab.programFolder}/${name}`;
-  await Deno.link(`${lab.home.folder}/../../deno.exe`, path).catch(() => {});
-  const [...command] = lab.home.denoCommand("test/windows/programs/http_client.ts", [URL_OF_BYTES]);
-  const deno = command.indexOf("Z:\\lab\\deno.exe");
-  assert(deno > 0);
-  command[deno] = `${lab.home.programs}\\${name}`;
-  const { stdout } = await lab.home.run(command, 30_000);
-  return stdout.trim();
-}
 
 windowsTest("weir.exe decides by the names and paths of Windows programs, and by host names", async (lab, context) => {
   await startWebServer(lab);
@@ -38,15 +26,15 @@ windowsTest("weir.exe decides by the names and paths of Windows programs, and by
   const whole = `got ${BYTES} ${sha256(randomBytes(BYTES, 5))}`;
 
   await context.step("a program of another name passes", async () => {
-    assertEquals(await runClient(lab, "free.exe"), whole);
+    assertEquals(await runClient(lab, "free.exe", URL_OF_BYTES), whole);
     await weir.wrote(`${SERVER_V4}:${WEB_PORT} Match() → DIRECT`);
   });
   await context.step("PROCESS-NAME hits", async () => {
-    assertStringIncludes(await runClient(lab, "game.exe"), "failed");
+    assertStringIncludes(await runClient(lab, "game.exe", URL_OF_BYTES), "failed");
     await weir.wrote("ProcessName(game.exe) → REJECT");
   });
   await context.step("PROCESS-PATH hits", async () => {
-    assertStringIncludes(await runClient(lab, "chat.exe"), "failed");
+    assertStringIncludes(await runClient(lab, "chat.exe", URL_OF_BYTES), "failed");
     await weir.wrote(`ProcessPath(${lab.home.programs}\\chat.exe) → REJECT`);
   });
   await context.step("names are learnt from DNS answers that pass", async () => {

@@ -1,32 +1,10 @@
 /** Bytes of real programs through weir.exe and Wintun, and every one of them compared. */
 import { assert, assertEquals } from "@std/assert";
 import { SERVER_V4, SERVER_V6, type WindowsLab } from "./lab.ts";
-import { randomBytes, sha256 } from "../live/programs/bytes.ts";
-import { download, startWebServer, startWeir, upload, WEB_PORT, windowsTest } from "./windows_test_case.ts";
+import { downloadAtOnce, PARALLEL_COUNT, sendDatagrams } from "./transfers.ts";
+import { download, startWebServer, startWeir, upload, windowsTest } from "./windows_test_case.ts";
 
-const UDP_SERVER = new URL("../live/programs/udp_server.ts", import.meta.url);
-const UDP_CLIENT = new URL("../live/programs/udp_client.ts", import.meta.url);
 const HUNDRED_MB = 100_000_000;
-const PARALLEL_COUNT = 200;
-const PARALLEL_BYTES = 20_000;
-
-/** The flows all wait until the last of them has come. */
-async function downloadAtOnce(lab: WindowsLab): Promise<void> {
-  const lines: string[] = [];
-  for (let seed = 0; seed < PARALLEL_COUNT; seed++) {
-    const path = `gate/${PARALLEL_BYTES + seed}/${seed}/${PARALLEL_COUNT}`;
-    lines.push(`url = "http://${SERVER_V4}:${WEB_PORT}/${path}"`, `output = "${lab.folder}/p${seed}"`);
-  }
-  await Deno.writeTextFile(`${lab.folder}/curl`, lines.join("\n"));
-  const options = ["-Z", "--parallel-immediate", "--parallel-max", "300", "--fail-early", "--max-time", "60"];
-  const { code, stderr } = await lab.exec(lab.host, ["curl", "-sS", ...options, "-K", `${lab.folder}/curl`], 90_000);
-  assertEquals([code, stderr], [0, code === 0 ? stderr : ""]);
-  for (let seed = 0; seed < PARALLEL_COUNT; seed++) {
-    const bytes = await Deno.readFile(`${lab.folder}/p${seed}`);
-    assertEquals([seed, sha256(bytes)], [seed, sha256(randomBytes(PARALLEL_BYTES + seed, seed))]);
-  }
-}
-
 /** What iperf3 says of one run. */
 interface IperfResult {
   readonly error?: string;
@@ -43,15 +21,6 @@ async function iperf(lab: WindowsLab, ...args: string[]): Promise<void> {
   }
   assertEquals(result.error, undefined);
   assert(result.end.sum_received.bytes > 1_000_000, `only ${result.end.sum_received.bytes} bytes arrived`);
-}
-
-async function sendDatagrams(lab: WindowsLab): Promise<void> {
-  await lab.startDeno(lab.world, UDP_SERVER, ["700"]).wrote("udp server listens");
-  for (const address of [SERVER_V4, SERVER_V6]) {
-    const client = lab.startDeno(lab.host, UDP_CLIENT, [address, "700"]);
-    await client.wrote("answers 700 701");
-    assertEquals((await client.child.status).code, 0);
-  }
 }
 
 for (const stack of ["netstack", "system", "mixed"]) {

@@ -72,6 +72,8 @@ static int obey(char *line, FILE *out)
 	tun_describe(out);
 	fprintf(out, ",");
 	ip_describe(out);
+	fprintf(out, ",");
+	divert_describe(out);
 	fprintf(out, "}\n");
 	return -1;
 }

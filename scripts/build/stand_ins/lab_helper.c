@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 pthread_mutex_t lab_lock = PTHREAD_MUTEX_INITIALIZER;
+unsigned lab_port;
 
 int link_send(int link, const void *bytes, size_t count)
 {
@@ -151,7 +152,8 @@ int main(int count, char **words)
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	door = listen_on((uint16_t)atoi(words[1]));
+	lab_port = (unsigned)atoi(words[1]);
+	door = listen_on((uint16_t)lab_port);
 	start_thread(serve_control, words[2]);
 	for (;;) {
 		int link = accept4(door, NULL, NULL, SOCK_CLOEXEC);

@@ -29,6 +29,9 @@ enum win_error {
 	WIN_OBJECT_ALREADY_EXISTS = 5010,
 };
 
+/* Where the stand-ins connect to. */
+extern unsigned lab_port;
+
 /* Guards everything that more than one thread touches. */
 extern pthread_mutex_t lab_lock;
 
@@ -57,6 +60,7 @@ int tun_flood(const char *name, unsigned count, unsigned bytes);
 /* Write what they know as members of a JSON object. */
 void tun_describe(FILE *out);
 void ip_describe(FILE *out);
+void divert_describe(FILE *out);
 
 /* Serves the control channel on a Unix socket; never returns. */
 void *serve_control(void *path);

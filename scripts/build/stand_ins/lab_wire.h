@@ -97,6 +97,7 @@ struct lab_divert_packet {
 	uint32_t bytes;
 	uint32_t index; /* of the interface */
 	uint32_t is_outbound;
+	uint32_t is_loopback;
 	uint32_t is_impostor;
 };
 

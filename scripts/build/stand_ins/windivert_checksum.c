@@ -58,6 +58,28 @@ void divert_checksums(uint8_t *packet, UINT bytes, uint8_t bits)
 	}
 }
 
+void divert_offload(uint8_t *packet, UINT bytes, struct divert_address *address)
+{
+	BOOL is_v6 = packet[0] >> 4 == 6;
+	UINT head = is_v6 ? 40 : (packet[0] & 15u) * 4;
+	uint8_t protocol = is_v6 ? packet[6] : packet[9];
+	UINT at = head + (protocol == 6 ? 16 : 6);
+	uint32_t sum = (uint32_t)(protocol + (bytes - head));
+
+	if (head > bytes)
+		return;
+	if (!is_v6) {
+		address->bits &= (uint8_t)~ADDRESS_IP_CHECKSUM;
+		put(packet + 10, 0);
+	}
+	/* Nobody computes a checksum over a fragment. */
+	if ((!is_v6 && ((packet[6] & 0x3F) != 0 || packet[7] != 0)) || (protocol != 6 && protocol != 17) || bytes < at + 2)
+		return;
+	address->bits &= (uint8_t)~(protocol == 6 ? ADDRESS_TCP_CHECKSUM : ADDRESS_UDP_CHECKSUM);
+	/* The card goes on from the sum of the pseudo-header. */
+	put(packet + at, (uint16_t)~fold(is_v6 ? add_words(sum, packet + 8, 32) : add_words(sum, packet + 12, 8)));
+}
+
 BOOL divert_age(uint8_t *packet)
 {
 	uint8_t *left = packet[0] >> 4 == 4 ? packet + 8 : packet + 7;

@@ -6,7 +6,7 @@
 
 #define SEEN_MAX 4096
 
-/* Tuples that were told, the newest of each place; one that was pushed out is told again, as the real driver might with a new flow. */
+/* Tuples that were told, the newest of each place, under divert_lock; one that was pushed out is told again. */
 static uint64_t seen[SEEN_MAX];
 
 static uint64_t hash_of(const struct divert_address *address)
@@ -85,8 +85,12 @@ static void tell(struct divert_address *address, int layer, int event)
 	address->event = (uint8_t)event;
 	EnterCriticalSection(&divert_lock);
 	for (struct divert_handle *handle = divert_handles; handle != NULL; handle = handle->next)
-		if (handle->layer == layer && divert_matches(handle, NULL, 0, address))
-			divert_enqueue(handle, address, "", 0);
+		if (handle->layer == layer && divert_matches(handle, NULL, 0, address)) {
+			EnterCriticalSection(&handle->lock);
+			divert_enqueue(handle, divert_copy(address, "", 0));
+			divert_serve(handle);
+			LeaveCriticalSection(&handle->lock);
+		}
 	LeaveCriticalSection(&divert_lock);
 }
 
@@ -98,6 +102,7 @@ void divert_tell_events(const uint8_t *packet, UINT bytes, BOOL is_outbound)
 	uint8_t protocol = is_v6 ? packet[6] : packet[9];
 	LARGE_INTEGER now;
 	uint64_t hash;
+	BOOL is_known;
 
 	if (!is_outbound || bytes < head + 4 || (protocol != 6 && protocol != 17))
 		return;
@@ -107,10 +112,13 @@ void divert_tell_events(const uint8_t *packet, UINT bytes, BOOL is_outbound)
 	give_address(packet + (is_v6 ? 8 : 12), is_v6, address.flow.local);
 	give_address(packet + (is_v6 ? 24 : 16), is_v6, address.flow.remote);
 	hash = hash_of(&address);
+	EnterCriticalSection(&divert_lock);
 	/* A SYN begins a new flow even on an old tuple. */
-	if (seen[hash % SEEN_MAX] == hash && !(protocol == 6 && bytes > head + 13 && (packet[head + 13] & 0x12) == 2))
-		return;
+	is_known = seen[hash % SEEN_MAX] == hash && !(protocol == 6 && bytes > head + 13 && (packet[head + 13] & 0x12) == 2);
 	seen[hash % SEEN_MAX] = hash;
+	LeaveCriticalSection(&divert_lock);
+	if (is_known)
+		return;
 	address.flow.process = find_process(protocol == 6, is_v6 ? AF_INET6 : AF_INET, address.flow.local_port);
 	if (address.flow.process == 0 && !is_v6)
 		address.flow.process = find_process(protocol == 6, AF_INET6, address.flow.local_port);

@@ -1,0 +1,288 @@
+/**
+ * Every proxy protocol over every transport against real servers: what is carried, what survives a half-close, what is told when something is wrong.
+ * The table at the end has a word for each cell; a cell that is not what it should be fails.
+ */
+import { assertEquals } from "@std/assert";
+import { parseIp } from "../../../core/base/ip_address.ts";
+import { type DatagramChannel, openChannel } from "../../../core/host/datagram_channel.ts";
+import type { Duplex } from "../../../core/host/duplex.ts";
+import type { Outbounds } from "../../../core/host/outbounds.ts";
+import { writeAll } from "../../../core/host/stream_reader.ts";
+import type { Destination } from "../../../core/outbound/tunnel.ts";
+import { closeHalf, exchange, messageOf, within } from "./conversation.ts";
+import {
+  FLEET_PROGRAMS,
+  outboundsOf,
+  readRows,
+  type Row,
+  rowsOf,
+  SECRETS,
+  startFleet,
+  WRONG_SECRETS,
+} from "./fleet.ts";
+import { randomBytes } from "../programs/bytes.ts";
+import { targetHead } from "./pattern.ts";
+import { Servers, whyWithout } from "./servers.ts";
+
+const LOOPBACK = parseIp("127.0.0.1")!;
+const MEGABYTE = 1_000_000;
+/** Rows that carry 100 MB as well: one cipher and one transport of each protocol, and one chain. */
+const LARGE =
+  /^(socks5|http|ss aes-256-gcm|ss chacha20-ietf-poly1305|ss 2022-blake3-aes-128-gcm|vmess auto) tcp|^(trojan|vless) tls$|^vless ws\+tls|^http login tls|through socks5$/;
+const COLUMNS = [
+  "1 MB",
+  "100 MB",
+  "half-close",
+  "answers after 4 s",
+  "UDP",
+  "wrong secret",
+  "stalls",
+  "killed",
+] as const;
+type Column = (typeof COLUMNS)[number];
+type Cells = Partial<Record<Column, string>>;
+
+function at(port: number): Destination {
+  return { address: LOOPBACK, host: "", port };
+}
+
+/** What is tested, all rows of it. */
+interface World {
+  readonly rows: readonly Row[];
+  readonly outbounds: Outbounds;
+  readonly target: number;
+  readonly udpTargets: readonly number[];
+  readonly cells: readonly Cells[];
+}
+
+async function connect({ outbounds, target }: World, index: number): Promise<Duplex> {
+  const result = await outbounds.connect([String(index)], at(target));
+  if (result.stream === undefined) throw new Error(result.message);
+  return result.stream;
+}
+
+async function carry(world: World, index: number, bytes: number): Promise<string> {
+  const start = performance.now();
+  try {
+    const stream = await connect(world, index);
+    const result = await within(60_000, exchange(stream, bytes, 7 + index), "stalled");
+    if (result === "") stream.close();
+    else stream.abort();
+    const seconds = (performance.now() - start) / 1000;
+    if (result !== "") return result;
+    return bytes <= MEGABYTE ? "ok" : `ok, ${Math.round(bytes * 2 / MEGABYTE / seconds)} MB/s`;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+async function halfClosed(world: World, index: number, afterMs: number): Promise<string> {
+  try {
+    const stream = await connect(world, index);
+    const result = await closeHalf(stream, afterMs, 3 + index);
+    stream.abort();
+    return result;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** Datagrams of several sizes to several destinations; each must come back, from whom it was sent to. */
+async function datagrams({ outbounds, udpTargets }: World, index: number): Promise<string> {
+  const settings = outbounds.find(String(index))!;
+  if (settings.protocol.kind === "http") return "n/a: HTTP carries none";
+  const sizes = [1, 500, 1_300, 4_000];
+  const missing = new Set(udpTargets.flatMap((port) => sizes.map((size) => `${port} ${size}`)));
+  let wrong = "";
+  const all = Promise.withResolvers<string>();
+  let channel: DatagramChannel | undefined;
+  channel = openChannel(outbounds, outbounds.hopsOf([String(index)]), {
+    received: (source, payload) => {
+      const port = payload[0]! << 8 | payload[1]!;
+      const sent = randomBytes(payload.length - 2, port);
+      if (source.port !== port) wrong = `an answer of ${port} comes from ${source.port}`;
+      if (!payload.subarray(2).every((byte, at) => byte === sent[at])) wrong = "other bytes";
+      missing.delete(`${port} ${payload.length - 2}`);
+      if (missing.size === 0) all.resolve("");
+    },
+    closed: (why) => all.resolve(why === "" ? "" : why),
+  });
+  for (const size of sizes) for (const port of udpTargets) channel.send(at(port), randomBytes(size, port));
+  const ended = await within(4_000, all.promise, "");
+  channel.close();
+  if (ended !== "") return ended;
+  if (wrong !== "") return wrong;
+  return missing.size === 0 ? `${udpTargets.length} peers, 1 to 4,000 bytes` : `${missing.size} datagrams are missing`;
+}
+
+async function wrongSecret(world: World, wrong: Outbounds, index: number): Promise<string> {
+  const row = world.rows[index]!;
+  const hasSecret = Object.values(SECRETS).some((secret) => row.yaml.includes(secret));
+  if (!hasSecret) return "n/a: it has none";
+  const work = async () => {
+    const result = await wrong.connect([String(index)], at(world.target));
+    if (result.stream === undefined) return result.message;
+    const { stream } = result;
+    try {
+      await writeAll(stream, targetHead(2, 0, 0, 0, 0));
+      const count = await stream.read(new Uint8Array(100));
+      return count === null ? "ended" : "CARRIED";
+    } catch (error) {
+      return messageOf(error);
+    } finally {
+      stream.abort();
+    }
+  };
+  const told = await within(12_000, work(), "held open without a word");
+  for (const secret of [...Object.values(SECRETS), ...Object.values(WRONG_SECRETS)]) {
+    if (told.includes(secret)) return "THE SECRET IS TOLD";
+  }
+  return told;
+}
+
+/** Opens an echo and says something, so that it stands. */
+async function openEcho(world: World, index: number): Promise<Duplex> {
+  const stream = await connect(world, index);
+  await writeAll(stream, targetHead(2, 0, 0, 0, 0));
+  await writeAll(stream, Uint8Array.of(1));
+  await stream.read(new Uint8Array(1));
+  return stream;
+}
+
+/** The servers stand still: what is written waits instead of growing; then they go on and all of it comes back. */
+async function stall(world: World, index: number, stream: Duplex, goOn: Promise<void>): Promise<string> {
+  const bytes = 48 * MEGABYTE;
+  let written = 0;
+  const writing = (async () => {
+    const piece = new Uint8Array(65_536);
+    for (; written < bytes; written += piece.length) await writeAll(stream, piece);
+  })();
+  let got = 0;
+  const reading = (async () => {
+    const buffer = new Uint8Array(262_144);
+    for (; got < written || written < bytes;) {
+      const count = await stream.read(buffer);
+      if (count === null) throw new Error(`cut after ${got} bytes`);
+      got += count;
+    }
+  })();
+  const opening = world.outbounds.connect([String(index)], at(world.target));
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  const held = written;
+  const heldText = held < bytes ? `writes wait` : "NOTHING WAITS";
+  const opened = await within(13_000, opening, undefined);
+  const openedText = opened === undefined
+    ? "OPENING HANGS"
+    : opened.stream !== undefined
+    ? "opens unasked"
+    : `opening: ${opened.failure}`;
+  opened?.stream?.abort();
+  await goOn;
+  await within(40_000, Promise.all([writing, reading]).catch(() => {}), undefined);
+  stream.abort();
+  return `${openedText}; ${heldText}${got >= bytes ? ", then go on" : `, CUT at ${got}`}`;
+}
+
+/** What an application's stream is told within two seconds of its server's death. */
+async function killed(stream: Duplex): Promise<string> {
+  const work = async () => {
+    try {
+      for (;;) if (await stream.read(new Uint8Array(1_000)) === null) return "ended";
+    } catch (error) {
+      return `broken (${messageOf(error)})`;
+    }
+  };
+  const told = await within(2_000, work(), "NOT TOLD");
+  stream.abort();
+  return told;
+}
+
+async function eachRow(
+  world: World,
+  column: Column,
+  work: (index: number) => Promise<string>,
+  at1: number,
+): Promise<void> {
+  const indices = world.rows.keys();
+  const next = async () => {
+    for (const index of indices) {
+      world.cells[index]![column] = await work(index).catch((error) => `THROWN: ${messageOf(error)}`);
+    }
+  };
+  await Promise.all(Array.from({ length: at1 }, next));
+}
+
+function print({ rows, cells }: World): void {
+  const lines = [
+    ["protocol", "transport", ...COLUMNS],
+    ...rows.map(({ protocol, transport }, index) => {
+      return [protocol, transport, ...COLUMNS.map((column) => cells[index]![column] ?? "MISSING")];
+    }),
+  ];
+  console.log(lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n"));
+}
+
+const REASON = whyWithout("the matrix of proxies is skipped", FLEET_PROGRAMS);
+
+Deno.test({
+  name: "every proxy protocol carries what it should, and tells what goes wrong",
+  ignore: REASON !== undefined,
+  fn: async () => {
+    await using servers = await Servers.make();
+    const targetFile = new URL("./target.ts", import.meta.url).pathname;
+    await using others = await Servers.make();
+    const target = others.start("target", ["run", "-A", targetFile], Deno.execPath());
+    const ports = JSON.parse((await others.wrote(target, "]\n")).split("\n")[0]!) as number[];
+    const fleet = await startFleet(servers);
+    const rows = rowsOf(fleet);
+    const outbounds = outboundsOf(await readRows(rows));
+    const wrong = outboundsOf(await readRows(rowsOf(fleet, WRONG_SECRETS)));
+    const world: World = {
+      rows,
+      outbounds,
+      target: ports[0]!,
+      udpTargets: ports.slice(1),
+      cells: rows.map(() => ({})),
+    };
+    const mark = (what: string, from = performance.now()) => () =>
+      console.log(what, Math.round(performance.now() - from), "ms");
+    let done = mark("1 MB");
+    await eachRow(world, "1 MB", (index) => carry(world, index, MEGABYTE), 2);
+    done();
+    done = mark("half");
+    await eachRow(world, "half-close", (index) => halfClosed(world, index, 0), 4);
+    await eachRow(world, "answers after 4 s", (index) => halfClosed(world, index, 4_000), rows.length);
+    done();
+    done = mark("udp");
+    await eachRow(world, "UDP", (index) => datagrams(world, index), 6);
+    done();
+    done = mark("wrong");
+    await eachRow(world, "wrong secret", (index) => wrongSecret(world, wrong, index), rows.length);
+    done();
+    done = mark("100");
+    await eachRow(world, "100 MB", (index) => {
+      const { protocol, transport } = rows[index]!;
+      return LARGE.test(`${protocol} ${transport}`)
+        ? carry(world, index, 100 * MEGABYTE)
+        : Promise.resolve("n/a: for time");
+    }, 1);
+    done();
+    done = mark("stalls");
+    {
+      const streams = await Promise.all(rows.map((_, index) => openEcho(world, index)));
+      servers.signal("SIGSTOP");
+      const goOn = new Promise<void>((resolve) => setTimeout(resolve, 14_000)).then(() => servers.signal("SIGCONT"));
+      await eachRow(world, "stalls", (index) => stall(world, index, streams[index]!, goOn), rows.length);
+    }
+    done();
+    done = mark("killed");
+    {
+      const streams = await Promise.all(rows.map((_, index) => openEcho(world, index)));
+      servers.signal("SIGKILL");
+      await eachRow(world, "killed", (index) => killed(streams[index]!), rows.length);
+    }
+    done();
+    print(world);
+    assertEquals(world.cells.filter((cells) => COLUMNS.some((column) => cells[column] === undefined)), []);
+  },
+});
