@@ -38,11 +38,13 @@ import { askPolicyOf } from "../core/cli/run_policy.ts";
 import { ConfigFileError, type Issue } from "../core/config/load.ts";
 import { namePolicyOf, sniffOptionsOf } from "../core/config/sniffing.ts";
 import { HostConfigFiles } from "../core/host/config_files.ts";
+import { createOutboundCrypto } from "../core/host/outbound_crypto.ts";
 import { PolicyHost } from "../core/host/policy_host.ts";
 import { createQuicCrypto } from "../core/host/quic_crypto.ts";
 import { Verify } from "../core/parse/parse.ts";
 import { openCapture } from "./capture/open.ts";
 import { parseProcesses, type ProcessTable } from "./processes.ts";
+import { ProxyWays } from "./proxied/proxy_ways.ts";
 import { runReplay } from "./replay/run_replay.ts";
 
 export { parseIp } from "../core/base/ip_address.ts";
@@ -114,6 +116,7 @@ export async function replay(request: ReplayRequest): Promise<ReplayResult> {
       verify: request.verifyChecksums === true ? Verify.All : Verify.None,
       seed: request.seed ?? 1,
       explain: request.explain ?? false,
+      proxies: new ProxyWays(config.outbounds, createOutboundCrypto()),
       play: request.stack === "mixed" ? "system" : request.stack,
       output: request.output,
       onProgress: request.onProgress,

@@ -987,3 +987,20 @@ export const HEALTH_TURN_MS_MAX = 250;
 
 /** Largest file of fake addresses that is read. Overflow: it is left alone. Units: bytes. */
 export const FAKE_IP_FILE_BYTES_MAX = 32 << 20;
+
+// ── dialing again (core/host/dial_again) ─────────────────────────────────────
+
+/** Tries of one flow to reach a proxy's server. Source: mihomo tunnel/tunnel.go `retry`. */
+export const DIAL_TRIES_MAX = 10;
+
+/** How long one flow's tries may begin. Units: µs. Source: mihomo constant `DefaultTCPTimeout`. */
+export const DIAL_TRIES_US = 5_000_000;
+
+/** Wait after the first failed try; doubled after each. Units: ms. Source: mihomo component/slowdown. */
+export const DIAL_AGAIN_MS_MIN = 10;
+
+/** Longest wait between two tries. Units: ms. Source: mihomo component/slowdown. */
+export const DIAL_AGAIN_MS_MAX = 1_000;
+
+/** Rules of the Windows firewall that are read. Overflow: the others are not looked at. */
+export const FIREWALL_RULES_MAX = 20_000;

@@ -41,6 +41,19 @@ export interface ReplayPlay {
   stackRetransmissions: number;
   /** Resets from either side. */
   resets: number;
+  /** Only of flows whose proxy the configuration describes, with the stack `netstack`. */
+  proxy?: ReplayProxy;
+}
+
+/** What a flow's bytes did between the stack and the scripted server: a proxy's protocol, its client's half and a simulated server. */
+export interface ReplayProxy {
+  /** By which protocols, the one that speaks to the destination first: `vmess auto over ws`, `socks5`. TLS is named and left out. */
+  protocols: string[];
+  /** Bytes on the wire to the outermost server and back, beside `bytesToServer` and `bytesToClient` of the play, which are payload. */
+  bytesToServer: number;
+  bytesToClient: number;
+  /** Why the proxy did not carry the flow to its end; empty when it did. */
+  failure: string;
 }
 
 /** One decided flow. Units: `upload`, `download` transport payload bytes as captured; `start` RFC 3339 in UTC with µs. */

@@ -1,15 +1,22 @@
 /** Connections of weir's own to where a flow wanted to go: DIRECT. */
 import { connect as connectNode } from "node:net";
 import type { DialError } from "../act/command.ts";
-import { formatIp, type IpAddress, sameIp } from "../base/ip_address.ts";
+import { formatIp, type IpAddress, parseIp, sameIp } from "../base/ip_address.ts";
 import { DIAL_COUNT_MAX, DIAL_TIMEOUT_MS } from "../base/limits.ts";
 import type { Duplex, ResetSocket } from "./duplex.ts";
 import { NodeDuplex } from "./node_duplex.ts";
 
+/** Why there is no connection. */
+export interface DialFailure {
+  readonly stream?: undefined;
+  readonly failure: DialError;
+  readonly message: string;
+  /** True when the way to a proxy's server failed: the next try may fare better. */
+  readonly isPassing?: boolean;
+}
+
 /** A connection, or why there is none. */
-export type DialResult =
-  | { readonly stream: Duplex; readonly failure?: undefined }
-  | { readonly stream?: undefined; readonly failure: DialError; readonly message: string };
+export type DialResult = { readonly stream: Duplex; readonly failure?: undefined } | DialFailure;
 
 /** The addresses that weir's own sockets are bound to, so that the device's routes do not catch what they send. */
 export interface OwnSources {
@@ -120,6 +127,18 @@ function connectBound(
   });
 }
 
+/** The first address of a version that an interface has. Errors: an Error when it has none. */
+export function addressOn(name: string, version: 4 | 6): IpAddress {
+  const family = version === 4 ? "IPv4" : "IPv6";
+  for (const found of Deno.networkInterfaces()) {
+    // What is only good on the link leads nowhere else.
+    if (found.name !== name || found.family !== family || found.address.startsWith("fe80")) continue;
+    const address = parseIp(found.address);
+    if (address !== undefined) return address;
+  }
+  throw errorWithCode("EADDRNOTAVAIL", `Cannot leave by ${name}: it has no IPv${version} address`);
+}
+
 /** Opens host connections: so many at once, each within its time. */
 export class Dialer {
   readonly #sources: OwnSources;
@@ -142,14 +161,18 @@ export class Dialer {
     return own !== undefined && sameIp(own, source);
   }
 
-  /** Connects. Never rejects. `signal` ends the attempt when the application has given up. */
-  async dial(address: IpAddress, port: number, signal?: AbortSignal): Promise<DialResult> {
+  /**
+   * Connects. Never rejects. `signal` ends the attempt when the application has given up. `through` names the interface that the connection is to
+   * leave by: it is bound to the address of that interface.
+   */
+  async dial(address: IpAddress, port: number, signal?: AbortSignal, through?: string): Promise<DialResult> {
     if (this.#dialing >= DIAL_COUNT_MAX) {
       return { failure: "failed", message: `${DIAL_COUNT_MAX} connections are being established already` };
     }
     this.#dialing++;
     try {
-      return { stream: await this.#connect(address, port, signal) };
+      const source = through === undefined ? this.sourceFor(address.version) : addressOn(through, address.version);
+      return { stream: await this.#connect(address, port, source, signal) };
     } catch (error) {
       return { failure: dialErrorOf(error), message: error instanceof Error ? error.message : String(error) };
     } finally {
@@ -158,8 +181,12 @@ export class Dialer {
   }
 
   /** Neither kind of socket can be told to stop connecting: one that comes too late is closed. */
-  #connect(address: IpAddress, port: number, signal: AbortSignal | undefined): Promise<Duplex> {
-    const source = this.sourceFor(address.version);
+  #connect(
+    address: IpAddress,
+    port: number,
+    source: IpAddress | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Duplex> {
     const attempt = source === undefined
       ? connectDeno(address, port, this.#reset)
       : connectBound(address, port, source, this.#reset);

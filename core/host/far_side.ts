@@ -11,7 +11,9 @@ import type { Decider } from "../decide/decider.ts";
 import type { Verdict } from "../decide/verdict.ts";
 import { destinationOf } from "../outbound/flow_destination.ts";
 import type { Groups } from "../outbound/groups.ts";
-import type { Dialer, DialResult } from "./dial.ts";
+import type { Destination } from "../outbound/tunnel.ts";
+import type { Dialer, DialFailure, DialResult } from "./dial.ts";
+import { type AgainClock, dialAgain, waitOnHost } from "./dial_again.ts";
 import type { DnsService } from "./dns_service.ts";
 import { createDuplexPair } from "./duplex_pair.ts";
 import type { Outbounds } from "./outbounds.ts";
@@ -21,6 +23,10 @@ import type { UdpSource } from "./udp_relay.ts";
 /** The rule that stands in verdicts of questions that weir answers itself. */
 export const HIJACK_RULE = "DnsHijack";
 const HIJACK_CHAIN: readonly string[] = Object.freeze(["DNS"]);
+/** Names in chains that stand for no server. */
+const NOT_HOPS: ReadonlySet<string> = new Set(["DIRECT", "COMPATIBLE", "GLOBAL"]);
+const REFUSING: ReadonlySet<string> = new Set(["REJECT", "REJECT-DROP"]);
+const NAMELESS = "nobody asked weir for the name of this fake address";
 
 /** What the far side is made from. */
 export interface FarSideOptions {
@@ -34,6 +40,8 @@ export interface FarSideOptions {
   /** Whose questions are answered by weir; none without `dns`. */
   readonly hijacks: readonly DnsHijackTarget[];
   readonly clock: () => Micros;
+  /** Waits between two tries; by a timer of the host unless said otherwise. */
+  readonly wait?: AgainClock["wait"];
 }
 
 /** How a datagram flow goes on. */
@@ -53,6 +61,11 @@ export function isHijacked(facts: FlowFacts, targets: readonly DnsHijackTarget[]
     port === facts.destinationPort && (network === "any" || network === facts.network) &&
     (isAny(ip) || (facts.destinationIp !== undefined && formatIp(facts.destinationIp) === formatIp(ip)))
   );
+}
+
+/** True for a fake address whose name nobody knows. */
+function isNameless({ dnsMode, host, sniffHost }: FlowFacts): boolean {
+  return dnsMode === "fake-ip" && host === "" && sniffHost === "";
 }
 
 /** Everything behind the engine. */
@@ -85,36 +98,54 @@ export class FarSide {
     };
   }
 
-  /** The proxies of a verdict, without the groups that chose them. */
-  #hopsOf({ chains, action }: Verdict): string[] {
-    if (action === "direct" && (chains[0] === "DIRECT" || chains[0] === "COMPATIBLE")) return [];
-    return chains.filter((name) => !this.#options.groupNames.has(name) && name !== "GLOBAL");
+  /** The proxies of a chain, without the groups that chose them. */
+  #hopsOf(chain: readonly string[]): string[] {
+    return chain.filter((name) => !this.#options.groupNames.has(name) && !NOT_HOPS.has(name));
   }
 
   /** Opens the way of a TCP flow. Never rejects. */
   async open(facts: FlowFacts, verdict: Verdict, signal: AbortSignal): Promise<DialResult> {
-    const { dns, outbounds, dialer, groups, clock } = this.#options;
+    const { dns, clock, wait } = this.#options;
     if (verdict.rule === HIJACK_RULE && dns !== undefined) {
       const [near, far] = createDuplexPair();
       void dns.serveStream(far);
       return { stream: near };
     }
-    if (facts.dnsMode === "fake-ip" && facts.host === "" && facts.sniffHost === "") {
-      return { failure: "hostUnreachable", message: "nobody asked weir for the name of this fake address" };
-    }
-    const hops = this.#hopsOf(verdict);
+    if (isNameless(facts)) return { failure: "hostUnreachable", message: NAMELESS };
+    let tries = 0;
+    return await dialAgain(
+      () => this.#openOnce(facts, verdict, tries++, signal),
+      { now: clock, wait: wait ?? waitOnHost },
+      signal,
+    );
+  }
+
+  /** Later tries ask the groups anew: they may know better by now. */
+  async #openOnce(facts: FlowFacts, verdict: Verdict, tries: number, signal: AbortSignal): Promise<DialResult> {
+    const { outbounds, dialer, groups, groupNames, clock } = this.#options;
+    const isAsked = tries > 0 && groupNames.has(verdict.target);
+    const chain = isAsked ? groups.chainFor(verdict.target, facts) : verdict.chains;
+    if (REFUSING.has(chain[0]!)) return { failure: "prohibited", message: `${verdict.target} refuses it now` };
+    const hops = this.#hopsOf(chain);
     if (hops.length === 0 && facts.destinationIp !== undefined) {
       return await dialer.dial(facts.destinationIp, facts.destinationPort, signal);
     }
     const result = await outbounds.connect(hops, destinationOf(facts), signal);
-    if (result.stream === undefined) groups.dialFailed(verdict.chains, result.failure === "refused", clock());
+    if (result.stream === undefined && !signal.aborted) this.#noteFailure(chain, result, clock());
     return result;
   }
 
-  /** How a datagram flow goes on. */
-  routeOf(facts: FlowFacts, verdict: Verdict): DatagramRoute {
+  /** What a server says of the destination says nothing of the server. */
+  #noteFailure(chain: readonly string[], { failure, isPassing }: DialFailure, now: Micros): void {
+    const isOfProxy = isPassing === true || failure === "failed" || failure === "timedOut" || failure === "prohibited";
+    if (isOfProxy) this.#options.groups.dialFailed(chain, isPassing === true && failure === "refused", now);
+  }
+
+  /** How a datagram flow goes on; undefined when it cannot. */
+  routeOf(facts: FlowFacts, verdict: Verdict): DatagramRoute | undefined {
     if (verdict.rule === HIJACK_RULE) return { kind: "dns" };
-    const chain = this.#hopsOf(verdict);
+    if (isNameless(facts)) return undefined;
+    const chain = this.#hopsOf(verdict.chains);
     if (chain.length === 0 && facts.dnsMode !== "fake-ip") return { kind: "plain" };
     return { kind: "channel", chain, destination: destinationOf(facts) };
   }

@@ -1,5 +1,4 @@
 /** Proxies of the configuration as ways out: connections through their servers, one proxy through another where the configuration says so. */
-import type { DialError } from "../act/command.ts";
 import type { IpAddress } from "../base/ip_address.ts";
 import { createStreamTunnel, hopsOf, overWebSocket, serverOf } from "../outbound/create_stream_tunnel.ts";
 import type { OutboundSettings } from "../outbound/settings.ts";
@@ -58,8 +57,9 @@ export class Outbounds {
     try {
       return { stream: await this.open(this.hopsOf(chain), destination, signal) };
     } catch (error) {
-      const failure: DialError = error instanceof TunnelError ? error.kind : "failed";
-      return { failure, message: error instanceof Error ? error.message : String(error) };
+      const message = error instanceof Error ? error.message : String(error);
+      if (!(error instanceof TunnelError)) return { failure: "failed", message };
+      return { failure: error.kind, message, isPassing: error.isPassing };
     }
   }
 
@@ -82,11 +82,11 @@ export class Outbounds {
     signal: AbortSignal | undefined,
   ): Promise<Duplex> {
     const [hop, ...rest] = hops;
-    if (hop === undefined) return await this.#direct(destination, "destination", "dual", signal);
+    if (hop === undefined) return await this.#direct(destination, "destination", undefined, signal);
     if (hop.protocol.kind === "direct") {
       return rest.length > 0
         ? await this.open(rest, destination, signal)
-        : await this.#direct(destination, "destination", hop.ipVersion, signal);
+        : await this.#direct(destination, "destination", hop, signal);
     }
     const tunnel = streamTunnel(hop, destination, this.#host.env);
     const transport = await this.openTransport(hops, signal);
@@ -101,23 +101,23 @@ export class Outbounds {
     const server = serverOf(hop!);
     const transport = rest.length > 0
       ? await this.open(rest, server, signal)
-      : await this.#direct(server, "server", hop!.ipVersion, signal);
+      : await this.#direct(server, "server", hop, signal);
     return hop!.tls === undefined ? transport : await wrapTls(transport, hop!.tls);
   }
 
   async #direct(
     { address, host, port }: Destination,
     what: "server" | "destination",
-    wish: OutboundSettings["ipVersion"],
+    by: OutboundSettings | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Duplex> {
     const found = address !== undefined ? [address] : await this.#resolve(host, what);
-    const addresses = orderAddresses(found, wish);
+    const addresses = orderAddresses(found, by?.ipVersion ?? "dual");
     let failure: TunnelError | undefined;
     for (const candidate of addresses.slice(0, 2)) {
-      const result = await this.#host.dialer.dial(candidate, port, signal);
+      const result = await this.#host.dialer.dial(candidate, port, signal, by?.interfaceName);
       if (result.stream !== undefined) return result.stream;
-      failure = new TunnelError(result.failure, result.message);
+      failure = new TunnelError(result.failure, result.message, what === "server");
     }
     throw failure ?? new TunnelError("hostUnreachable", `Cannot reach ${host}: it has no address`);
   }

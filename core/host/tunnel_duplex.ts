@@ -8,10 +8,13 @@ import type { Duplex } from "./duplex.ts";
 export class TunnelError extends Error {
   override name = "TunnelError";
   readonly kind: DialError;
+  /** True when the way to the server failed: the next try may fare better. */
+  readonly isPassing: boolean;
 
-  constructor(kind: DialError, message: string) {
+  constructor(kind: DialError, message: string, isPassing: boolean = false) {
     super(message);
     this.kind = kind;
+    this.isPassing = isPassing;
   }
 }
 

@@ -1,6 +1,7 @@
 /** What this Windows machine has for `weir doctor`. Read first: core/host/machine_facts.ts. */
 import type { DriverFile, DriverService, WindowsFacts } from "../../core/host/machine_facts.ts";
 import { Advapi32, type Advapi32Calls, isElevated, queryService } from "../win32/advapi32.ts";
+import { isProgramLetIn } from "../win32/firewall.ts";
 import { Kernel32, type Kernel32Calls } from "../win32/kernel32.ts";
 import { readWide, usize } from "../win32/memory.ts";
 import { Iphlpapi, type IphlpapiCalls } from "./iphlpapi.ts";
@@ -46,8 +47,8 @@ function tryLibrary(path: string): string | undefined {
 }
 
 /**
- * Examines this machine. `drivers` are the libraries as they were found; each is tried. Looks only; changes nothing. Whether the firewall lets
- * connections in is not found out. Errors: an Error when this is no Windows.
+ * Examines this machine. `drivers` are the libraries as they were found; each is tried. Looks only; changes nothing.
+ * Errors: an Error when this is no Windows.
  */
 export function examineWindows(drivers: readonly DriverFile[]): WindowsFacts {
   using kernel32 = Kernel32.open();
@@ -62,7 +63,7 @@ export function examineWindows(drivers: readonly DriverFile[]): WindowsFacts {
         : { ...driver, failure: driver.failure ?? tryLibrary(driver.path) }
     ),
     services: driverServices(kernel32.calls, advapi32.calls),
-    isListenerAllowed: undefined,
+    isListenerAllowed: isProgramLetIn(Deno.execPath()),
     interfaces: interfaceNames(iphlpapi.calls),
     program: Deno.execPath(),
   };

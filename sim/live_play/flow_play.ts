@@ -1,6 +1,7 @@
 /**
  * One captured TCP flow, played against weir's own stack: the captured client's packets go in, at their times; a scripted server answers
- * with the captured server's bytes, at theirs. What reaches either side must be what the capture holds.
+ * with the captured server's bytes, at theirs. What reaches either side must be what the capture holds. Where the flow's proxy is known, the
+ * bytes go through its protocol on their way: the client's machine and a simulated server lie between stack and scripted server.
  *
  * ```
  *  captured client ──packets, translated──► Stack ──bytes──► compared with the captured client's stream
@@ -23,6 +24,7 @@ import type { TcpOptions } from "../../core/stack/tcp/tcp_options.ts";
 import { TcpError } from "../../core/stack/tcp/tcp_state.ts";
 import { seqAdd, seqDiff, seqLess } from "../../core/wire/seq.ts";
 import * as tcp from "../../core/wire/tcp.ts";
+import type { ProxiedStream } from "../proxied/proxied_stream.ts";
 import { StreamFollower } from "../replay/stream_follower.ts";
 import { ClientTranslation, segmentEnd } from "./client_translation.ts";
 import { emitAck } from "./client_ack.ts";
@@ -36,6 +38,12 @@ const CHUNK_BYTES = 65_536;
 const START_US = 10 * SECOND_US;
 
 const scratch = new Uint8Array(CHUNK_BYTES);
+
+/** Opens the way of a flow through its proxies. Shape: as `ProxiedStream.open`, with the protocols' names. Units: seconds since 1970. */
+export interface ProxyWay {
+  readonly protocols: readonly string[];
+  open(unixSeconds: number): ProxiedStream | string | undefined;
+}
 
 /** What the capture says about one side. */
 class CapturedSide {
@@ -118,6 +126,13 @@ export class FlowPlay {
   /** Where in the server's stream the next byte that the scripted server writes lies. */
   #written = 0;
   #isWriteClosed = false;
+  readonly #way: ProxyWay | undefined;
+  #proxied: ProxiedStream | undefined = undefined;
+  /** Where in the server's stream the next byte that the proxy's server gets lies. */
+  #given = 0;
+  /** What came out of the proxy's client and the stack did not take. */
+  #rest: Uint8Array | undefined = undefined;
+  #isReadClosed = false;
   /** Why nothing more is played. */
   #stopped = false;
   #ackedOfClient = 0;
@@ -125,8 +140,9 @@ export class FlowPlay {
   #clientTimestamp: number | undefined = undefined;
 
   /** All plays of one replay share an arena: between two packets none of them holds a slot. */
-  constructor(arena: Arena, secret: () => number) {
+  constructor(arena: Arena, secret: () => number, way?: ProxyWay) {
     this.#arena = arena;
+    this.#way = way;
     const choices = { mtu: 1_500, connectionCountMax: 64, halfOpenCountMax: 8, udpEndpointCountMax: 64, udp: false };
     this.#stack = new Stack(choices, { uint32: secret }, arena, this);
     this.#stack.onFlow = (pending) => {
@@ -281,7 +297,27 @@ export class FlowPlay {
     };
     this.#connection = this.#pending?.accept(this.#now, options);
     if (this.#connection === undefined) this.#stop("the stack did not take the SYN");
+    else this.#openProxied();
     this.#deadline = this.#stack.poll(this.#now);
+  }
+
+  /** The flow's way through its proxies, where it has one. */
+  #openProxied(): void {
+    const way = this.#way;
+    const proxied = way?.open(Math.floor((this.#now + this.#shiftUs!) / SECOND_US));
+    if (typeof proxied === "string") return this.#stop(proxied);
+    if (way === undefined || proxied === undefined) return;
+    this.#proxied = proxied;
+    this.#result.proxy = { protocols: [...way.protocols], bytesToServer: 0, bytesToClient: 0, failure: "" };
+    if (!this.#hasProxyFailed(proxied) && !proxied.isOpen) this.#differ("the proxy's server did not answer");
+  }
+
+  /** True when the way through the proxies does not stand; the play is over then. */
+  #hasProxyFailed(proxied: ProxiedStream): boolean {
+    if (proxied.failure === undefined) return false;
+    this.#result.proxy!.failure = proxied.failure;
+    this.#differ(`the proxy does not carry it: ${proxied.failure}`);
+    return true;
   }
 
   /** The scripted server reads what is there, writes what is due, and closes when its stream is over. */
@@ -306,21 +342,72 @@ export class FlowPlay {
   }
 
   #readAll(connection: TcpConnection): void {
-    const { window } = this.#client;
-    for (;;) {
+    const proxied = this.#proxied;
+    while (!this.#stopped) {
       const count = connection.receive(scratch, 0, CHUNK_BYTES, this.#now);
-      if (count <= 0) return;
-      const offset = this.#result.bytesToServer;
-      // Behind bytes that the capture missed nothing can be compared: the stack cannot have got them either.
-      if (!window.holds(offset, scratch, 0, count)) {
-        return this.#differ(`the server got other bytes than the client sent, at ${offset}`);
+      if (count <= 0) break;
+      if (proxied === undefined) this.#compareReceived(scratch, count);
+      else {
+        proxied.write(scratch.slice(0, count));
+        this.#receiveBehind(proxied);
       }
-      this.#result.bytesToServer += count;
-      window.dropUntil(offset + count);
+    }
+    if (proxied === undefined || this.#stopped || this.#isReadClosed || !connection.isPeerClosed) return;
+    this.#isReadClosed = true;
+    proxied.end();
+    this.#receiveBehind(proxied);
+  }
+
+  /** The scripted server gets what comes out behind the proxies. */
+  #receiveBehind(proxied: ProxiedStream): void {
+    if (this.#hasProxyFailed(proxied)) return;
+    for (let chunk = proxied.takeForTarget(); chunk !== undefined; chunk = proxied.takeForTarget()) {
+      this.#compareReceived(chunk, chunk.length);
     }
   }
 
+  #compareReceived(bytes: Uint8Array, count: number): void {
+    const { window } = this.#client;
+    const offset = this.#result.bytesToServer;
+    // Behind bytes that the capture missed nothing can be compared: the stack cannot have got them either.
+    if (!window.holds(offset, bytes, 0, count)) {
+      return this.#differ(`the server got other bytes than the client sent, at ${offset}`);
+    }
+    this.#result.bytesToServer += count;
+    window.dropUntil(offset + count);
+  }
+
+  /** What the scripted server says goes through the proxies, and what comes out before them into the stack. */
+  #writeProxied(connection: TcpConnection, proxied: ProxiedStream): void {
+    const { window } = this.#server;
+    while (!this.#stopped && connection.error === TcpError.None) {
+      const chunk = this.#rest ?? proxied.takeForApplication();
+      if (chunk === undefined) {
+        if (this.#given >= window.end) break;
+        const piece = window.from(this.#given).slice(0, CHUNK_BYTES);
+        this.#given += piece.length;
+        proxied.answer(piece);
+        this.#hasProxyFailed(proxied);
+        continue;
+      }
+      if (!window.holds(this.#written, chunk, 0, chunk.length)) {
+        return this.#differ(`the proxy handed on other bytes than the server sent, at ${this.#written}`);
+      }
+      const count = connection.send(chunk, 0, chunk.length, this.#now);
+      this.#rest = count < chunk.length ? chunk.subarray(Math.max(0, count)) : undefined;
+      if (count <= 0) return;
+      this.#written += count;
+    }
+    if (this.#stopped || this.#isWriteClosed || this.#written < window.end || !this.#server.isComplete) return;
+    this.#isWriteClosed = true;
+    proxied.answerEnd();
+    if (this.#hasProxyFailed(proxied)) return;
+    if (proxied.client.isServerDone) connection.shutdownSend(this.#now);
+    else this.#differ("the proxy did not hand on the end of the server's stream");
+  }
+
   #writeAll(connection: TcpConnection): void {
+    if (this.#proxied !== undefined) return this.#writeProxied(connection, this.#proxied);
     const { window } = this.#server;
     while (this.#written < window.end && connection.error === TcpError.None) {
       const rest = window.from(this.#written);
@@ -400,6 +487,10 @@ export class FlowPlay {
   finish(): ReplayPlay {
     const result = this.#result;
     result.clientRetransmissions = this.#client.retransmissions;
+    if (this.#proxied !== undefined) {
+      result.proxy!.bytesToServer = this.#proxied.bytesToServer;
+      result.proxy!.bytesToClient = this.#proxied.bytesToClient;
+    }
     if (result.outcome === "different") return result;
     if (this.#clientPort < 0 || this.#connection === undefined) {
       if (result.reason === "") result.reason = this.#clientPort < 0 ? "no packet to play" : "nobody answered the SYN";
@@ -416,6 +507,11 @@ export class FlowPlay {
       const { bytesToServer } = result;
       result.outcome = "different";
       result.reason = `the server got ${bytesToServer} of the client's ${this.#client.window.end} bytes`;
+      return result;
+    }
+    if (this.#proxied !== undefined && !this.#stopped && this.#written + (this.#rest?.length ?? 0) < this.#given) {
+      result.outcome = "different";
+      result.reason = `the proxy handed on ${this.#written} of the server's ${this.#given} bytes`;
       return result;
     }
     result.outcome = result.reason === "" && !isLacking ? "equal" : "partial";

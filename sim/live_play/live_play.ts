@@ -5,6 +5,8 @@ import type { Micros } from "../../core/base/micros.ts";
 import { Prng } from "../../core/base/prng.ts";
 import type { ReplayPlay } from "../../core/cli/replay_result.ts";
 import type { VerdictAction } from "../../core/decide/verdict.ts";
+import type { FlowWay } from "../replay/flow_plays.ts";
+import type { ProxyWays } from "../proxied/proxy_ways.ts";
 import { FlowPlay } from "./flow_play.ts";
 
 interface WaitingPacket {
@@ -25,10 +27,13 @@ export class LivePlay {
   readonly #prng: Prng;
   readonly #entries = new Map<number, Entry>();
   readonly #results = new Map<number, ReplayPlay>();
+  readonly #ways: ProxyWays | undefined;
   #seen: WaitingPacket | undefined = undefined;
   #playing = 0;
 
-  constructor(seed: number) {
+  /** `ways`: how flows go through their proxies; without it the stack's far side is the scripted server itself. */
+  constructor(seed: number, ways?: ProxyWays) {
+    this.#ways = ways;
     this.#prng = new Prng(seed).fork("live-play");
   }
 
@@ -57,12 +62,13 @@ export class LivePlay {
   }
 
   /** A flow's verdict: only what a proxy would carry is played. */
-  decided(flow: number, action: VerdictAction): void {
+  decided(flow: number, action: VerdictAction, way?: FlowWay): void {
     const entry = this.#entries.get(flow);
     if (entry === undefined || entry.play !== undefined) return;
     if (action !== "proxy") return void this.#entries.delete(flow);
     const prng = this.#prng.fork(`flow-${flow}`);
-    const play = new FlowPlay(this.#arena, () => prng.uint32());
+    const proxy = way === undefined ? undefined : this.#ways?.wayOf(way, prng.fork("proxy"));
+    const play = new FlowPlay(this.#arena, () => prng.uint32(), proxy);
     entry.play = play;
     if (++this.#playing > LIVE_PLAY_FLOWS_MAX) play.giveUp("too many flows are open at once");
     else if (entry.overflowed) play.giveUp("too many packets came before the verdict");

@@ -92,7 +92,7 @@ export class ResultBuilder implements EngineObserver {
     entry.host = deliberation.host;
     entry.program = verdict.effects && programText(verdict.effects.program);
     if (verdict.ruleIndex >= 0) this.#hits[verdict.ruleIndex] = this.#hits[verdict.ruleIndex]! + 1;
-    this.#play?.decided(record.id, verdict.action);
+    this.#play?.decided(record.id, verdict.action, { chains: verdict.chains, facts: record.facts });
     if (this.#explain) entry.explain = deliberation.explain(record.facts, this.#decider);
   }
 

@@ -17,6 +17,7 @@ import { LINKTYPE } from "../capture/link_types.ts";
 import { type ByteSink, PcapngWriter } from "../capture/write.ts";
 import type { ProcessTable } from "../processes.ts";
 import { LivePlay } from "../live_play/live_play.ts";
+import type { ProxyWays } from "../proxied/proxy_ways.ts";
 import { indexProcesses, ProcessIndex } from "./process_index.ts";
 import { ReplayAdapter } from "./replay_adapter.ts";
 import type { FlowPlays } from "./flow_plays.ts";
@@ -49,6 +50,8 @@ export interface ReplayWorld {
   readonly explain: boolean;
   /** Plays every TCP flow that would end there against our own stack, or rewrites its packets to the system's and back, as well. */
   readonly play?: "netstack" | "system" | undefined;
+  /** How flows that are played against our own stack go on through their proxies; without it they end behind the stack. */
+  readonly proxies?: ProxyWays | undefined;
   /** Takes the packets as they would leave, as pcapng. */
   readonly output: ByteSink | undefined;
   /** Hears how far the replay is. Units: bytes of the file on disk, packets so far. */
@@ -69,9 +72,9 @@ async function indexSource(source: ReplaySource, index: ProcessIndex): Promise<v
   }
 }
 
-function createPlays({ play, mode, seed }: ReplayWorld): FlowPlays | undefined {
+function createPlays({ play, mode, seed, proxies }: ReplayWorld): FlowPlays | undefined {
   if (play === undefined) return undefined;
-  return play === "netstack" ? new LivePlay(seed) : new SystemPlay(mode, seed);
+  return play === "netstack" ? new LivePlay(seed, proxies) : new SystemPlay(mode, seed);
 }
 
 /** One run: an engine, its adapter and its virtual clock. */

@@ -111,8 +111,8 @@ Deno.test("runCommand() says so when the system has no device", async () => {
 /** Doors with a device that diverts beside the TUN device. */
 function divertDoors(): ReturnType<typeof quietDoors> {
   const quiet = quietDoors();
-  const nfqueue = (settings: DeviceSettings): LiveDevice => {
-    const device = quiet.doors.devices.tun!(settings);
+  const nfqueue = async (settings: DeviceSettings): Promise<LiveDevice> => {
+    const device = await quiet.doors.devices.tun!(settings);
     const { adapter } = device;
     return { ...device, adapter: { ...adapter, capabilities: { ...adapter.capabilities, kind: "divert" } } };
   };
@@ -123,12 +123,12 @@ Deno.test("runCommand() listens for the system's TCP where the device is, and cl
   for (const stack of ["system", "mixed"]) {
     const { doors, closed } = quietDoors();
     const places: string[] = [];
-    const tun = (settings: DeviceSettings): LiveDevice => {
+    const tun = async (settings: DeviceSettings): Promise<LiveDevice> => {
       const inside = <T>(work: () => T): T => {
         places.push(settings.name);
         return work();
       };
-      return { ...doors.devices.tun!(settings), inside };
+      return { ...await doors.devices.tun!(settings), inside };
     };
     const io = new KeptIo();
     const args = [`--stack=${stack}`, "--address=127.0.0.1/8", "--netns=blue"];

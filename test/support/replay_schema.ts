@@ -141,6 +141,7 @@ const result = record({
       clientRetransmissions: count,
       stackRetransmissions: count,
       resets: count,
+      "proxy?": record({ protocols: listOf(text), bytesToServer: count, bytesToClient: count, failure: text }),
     }),
     "program?": text,
   })),

@@ -1,7 +1,7 @@
 /** How one flow, rule or explanation is worded, the same in the terminal and on the page. Everything returned is `visible()`. */
 import type { Metadata } from "../../classify/facts.ts";
 import type { ExplainOutcome, ExplainStep } from "../../decide/verdict.ts";
-import type { ReplayFlow, ReplayPlay } from "../replay_result.ts";
+import type { ReplayFlow, ReplayPlay, ReplayProxy } from "../replay_result.ts";
 import { countOf, formatBytes, formatDurationUs } from "./format.ts";
 import { visible } from "./visible.ts";
 
@@ -11,6 +11,12 @@ const PLAY_WORDS: { readonly [outcome in ReplayPlay["outcome"]]: string } = {
   partial: "played in part",
   unplayed: "not played",
 };
+
+/** `, by vmess auto over ws inside socks5: 1.2 kB up, 3.4 kB down on the wire`. */
+function proxyText({ protocols, bytesToServer, bytesToClient }: ReplayProxy): string {
+  const bytes = `${formatBytes(bytesToServer)} up, ${formatBytes(bytesToClient)} down on the wire`;
+  return `, by ${protocols.map(visible).join(" inside ")}: ${bytes}`;
+}
 
 /** What came of playing a flow against the stack: bytes compared, what was sent again, resets, and why it did not go to its end. */
 export function playText(play: ReplayPlay): string {
@@ -22,7 +28,8 @@ export function playText(play: ReplayPlay): string {
     again === 0 ? "" : `, ${countOf(again, "retransmission")}`,
     play.resets === 0 ? "" : `, ${countOf(play.resets, "reset")}`,
   ].join("");
-  return `${PLAY_WORDS[play.outcome]}${why}: ${bytes}${events}`;
+  const proxy = play.proxy === undefined ? "" : proxyText(play.proxy);
+  return `${PLAY_WORDS[play.outcome]}${why}: ${bytes}${events}${proxy}`;
 }
 
 /** Verdicts in the order in which they are listed and stacked. */
