@@ -60,7 +60,7 @@ function importsOf({ path, text }: ProjectFile): string[] {
 
 /**
  * The product files that tests speak for. A test speaks for what it imports, and a test in the mirror of a folder (test/filter/ for
- * core/filter/) also for what those files need of the same folder: a folder may be tested through its door.
+ * core/filter/) also for what those files need of the same folder: a folder may be tested through its door, by way of test/support/ too.
  */
 export function findTested(files: readonly ProjectFile[]): Set<string> {
   const imports = new Map(files.map((file) => [file.path, importsOf(file)]));
@@ -71,10 +71,15 @@ export function findTested(files: readonly ProjectFile[]): Set<string> {
     tested.add(path);
     for (const next of imports.get(path) ?? []) if (folderOf(next) === mirrored) follow(next, mirrored);
   };
+  // What several tests share lies in test/support/, and speaks in their name.
+  const withSupport = (path: string): string[] =>
+    imports.get(path)!.flatMap((next) =>
+      next.startsWith("test/support/") ? [next, ...(imports.get(next) ?? [])] : [next]
+    );
   for (const { path } of files) {
     if (!path.startsWith("test/")) continue;
     const mirrored = path.split("/")[1]!;
-    for (const next of imports.get(path)!) {
+    for (const next of withSupport(path)) {
       if (folderOf(next) === mirrored) follow(next, mirrored);
     }
   }

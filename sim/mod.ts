@@ -30,12 +30,14 @@
  *
  * `runSeed(seed)` plays a whole world that is drawn from a seed, as `weir simulate` does; `scenarioOf(seed)` shows what it consists of.
  */
+import type { IpPrefix } from "../core/base/ip_address.ts";
 import { CONFIG_BYTES_MAX } from "../core/base/limits.ts";
 import { type ReplayRequest, ReplaySetupError } from "../core/cli/replay.ts";
 import type { ReplayResult } from "../core/cli/replay_result.ts";
 import { loadConfigured } from "../core/cli/configured.ts";
 import { askPolicyOf } from "../core/cli/run_policy.ts";
 import { ConfigFileError, type Issue } from "../core/config/load.ts";
+import type { ReadyDnsConfig } from "../core/config/weir_config.ts";
 import { namePolicyOf, sniffOptionsOf } from "../core/config/sniffing.ts";
 import { HostConfigFiles } from "../core/host/config_files.ts";
 import { createOutboundCrypto } from "../core/host/outbound_crypto.ts";
@@ -81,6 +83,12 @@ async function readProcesses(path: string, files: HostConfigFiles, issues: Issue
   }
 }
 
+/** The ranges that a configuration's DNS gives fake addresses out of. */
+function fakeRangesOf({ enable, enhancedMode, fakeIpRange, fakeIpRange6 }: ReadyDnsConfig): IpPrefix[] {
+  if (!enable || enhancedMode !== "fake-ip") return [];
+  return fakeIpRange6 === undefined ? [fakeIpRange] : [fakeIpRange, fakeIpRange6];
+}
+
 /**
  * Replays captures through the whole pipeline: configuration and policy decide each flow.
  *
@@ -116,6 +124,7 @@ export async function replay(request: ReplayRequest): Promise<ReplayResult> {
       verify: request.verifyChecksums === true ? Verify.All : Verify.None,
       seed: request.seed ?? 1,
       explain: request.explain ?? false,
+      fakeRanges: fakeRangesOf(config.dns),
       proxies: new ProxyWays(config.outbounds, createOutboundCrypto()),
       play: request.stack === "mixed" ? "system" : request.stack,
       output: request.output,

@@ -244,6 +244,14 @@ async function runLive(
       stop.abort();
     });
     const dialer = new Dialer(sources, doors.resetSocket);
+    // An address that the user chose stays, whatever the routes say.
+    using _watch = line.value("source-address") !== undefined ? undefined : device.watchSources?.(sources, (found) => {
+      log.say(
+        "info",
+        `own connections leave by ${[found.v4, found.v6].map((ip) => ip && formatIp(ip)).join(" and ")} now`,
+      );
+      dialer.use(found);
+    });
     await carryTraffic(device, config, policy, dialer, system, doors, log, settings, stop.signal);
     stop.abort();
     await stopped;
@@ -301,6 +309,7 @@ async function carryTraffic(
     uint32: doors.uint32,
     touched: () => loop.touched(),
     fakeIps: storePath === undefined ? undefined : await readFakeIps(storePath),
+    askPolicyDns: policy?.askDns === undefined ? undefined : (question) => policy.askDns!(question),
     say: (text) => log.say("debug", text),
   });
   const { farSide } = running;
@@ -333,6 +342,7 @@ async function carryTraffic(
   try {
     await loop.run(live, signal);
   } finally {
+    log.left(live.left);
     live.close();
     running.close();
     const fakeIps = farSide.given?.fakeIps();

@@ -5,6 +5,7 @@ import { type FlowFacts, ruleHost } from "../classify/facts.ts";
 import type { FlowRecord } from "../classify/flow_record.ts";
 import type { Deliberation } from "../decide/deliberation.ts";
 import type { EngineObserver } from "../engine.ts";
+import type { LeftBehind } from "../host/live_engine.ts";
 import type { FlowEnd } from "../host/stack_host.ts";
 import type { CommandIo } from "./io.ts";
 import { visible } from "./report/visible.ts";
@@ -21,9 +22,10 @@ function endpoint(ip: FlowFacts["sourceIp"], port: number, host: string): string
   return host === "" ? `${text}:${port}` : `${text}:${port} (${host})`;
 }
 
-/** A flow in one line: `tcp 198.18.0.1:50100 → 192.0.2.1:443 (example.org)`. What it carried is shown as visible text. */
+/** A flow in one line: `tcp 198.18.0.1:50100 [curl] → 192.0.2.1:443 (example.org)`. What it carried is shown as visible text. */
 export function describeFlow(facts: FlowFacts): string {
-  const from = endpoint(facts.sourceIp, facts.sourcePort, "");
+  const program = facts.process === "" ? "" : ` [${facts.process}]`;
+  const from = endpoint(facts.sourceIp, facts.sourcePort, "") + program;
   const to = endpoint(facts.destinationIp, facts.destinationPort, ruleHost(facts));
   return visible(`${facts.network} ${from} → ${to}`);
 }
@@ -59,6 +61,12 @@ export class RunLog implements EngineObserver {
     if (end === "closed" || end === "broken" || end === "idle") {
       this.say("debug", `${flow} ${end}: ${upload} bytes up, ${download} bytes down`);
     } else if (end !== "cancelled") this.say("warning", `${flow} ${end}: ${visible(message)}`);
+  }
+
+  /** What is still there at the end, before it is ended. */
+  left(left: LeftBehind): void {
+    const counts = Object.entries(left).map(([name, count]) => `${count} ${name}`);
+    this.say("debug", `at the end: ${counts.join(", ")}`);
   }
 
   /** What became of all packets. */

@@ -119,6 +119,13 @@ function listen(dns: DnsService, written: string | undefined): void {
   dns.listen(address, Number(match[3]));
 }
 
+/** Servers that tell where proxies are cannot be asked through them. Source: mihomo config parseDNS. */
+function respectsRules(server: NameServer, dns: WeirConfig["dns"]): boolean {
+  if (!dns.respectRules) return false;
+  const straight = [dns.defaultNameserver, dns.proxyServerNameserver, dns.directNameserver];
+  return ![...straight, ...dns.proxyServerPolicies.map(({ servers }) => servers)].some((list) => list.includes(server));
+}
+
 /** The proxies and groups on the way to a name server. */
 function chainTo(
   server: NameServer,
@@ -128,7 +135,7 @@ function chainTo(
 ): readonly string[] {
   const facts = emptyFacts(server.scheme === "udp" ? "udp" : "tcp");
   facts.type = "Inner";
-  const asksRules = server.via === "RULES" || (server.via === "" && config.dns.respectRules);
+  const asksRules = server.via === "RULES" || (server.via === "" && respectsRules(server, config.dns));
   if (!asksRules) {
     const known = server.via !== "" && config.decide.targets.find(server.via) !== undefined;
     return known ? groups.chainFor(server.via, facts) : [];

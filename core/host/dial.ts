@@ -141,13 +141,18 @@ export function addressOn(name: string, version: 4 | 6): IpAddress {
 
 /** Opens host connections: so many at once, each within its time. */
 export class Dialer {
-  readonly #sources: OwnSources;
+  #sources: OwnSources;
   readonly #reset: ResetSocket | undefined;
   #dialing = 0;
 
   constructor(sources: OwnSources = { v4: undefined, v6: undefined }, reset?: ResetSocket) {
     this.#sources = sources;
     this.#reset = reset;
+  }
+
+  /** Binds the sockets from now on to other addresses; those that are open stay as they are. */
+  use(sources: OwnSources): void {
+    this.#sources = sources;
   }
 
   /** The address for our sockets of a version; undefined leaves it to the system. */

@@ -1,6 +1,7 @@
 /** What `weir run` asks of a device, whoever makes it. */
 import type { Adapter } from "../adapter/adapter.ts";
 import type { IpAddress, IpPrefix } from "../base/ip_address.ts";
+import type { OwnSources } from "./dial.ts";
 import type { ProcessSource } from "./process_source.ts";
 
 /** What a diverting device takes out of the system's traffic, and how much of it may wait. */
@@ -44,6 +45,8 @@ export interface LiveDevice {
   readonly processes?: ProcessSource;
   /** Runs `work` where the device is: sockets that it opens stay there. `work` must not wait. Absent: the device is where this thread is. */
   inside?<T>(work: () => T): T;
+  /** Tells when this machine's own way out becomes another: a cable, another wireless network. Absent where that is not watched. */
+  watchSources?(first: OwnSources, onChange: (sources: OwnSources) => void): Disposable;
   close(): void;
 }
 

@@ -7,6 +7,7 @@ import { formatIp, type IpAddress } from "../base/ip_address.ts";
 import { ARENA_SLOT_COUNT, RUN_PACKETS_PER_POLL_MAX } from "../base/limits.ts";
 import { type Micros, micros } from "../base/micros.ts";
 import type { FlowFacts } from "../classify/facts.ts";
+import { IdleClass } from "../classify/flow_table.ts";
 import { Engine, type EngineOptions } from "../engine.ts";
 import { Verify } from "../parse/parse.ts";
 import type { Stack } from "../stack/stack.ts";
@@ -42,6 +43,22 @@ export interface LiveOptions extends Pick<EngineOptions, "decider" | "classify" 
   readonly uint32: () => number;
   /** Hears how each TCP flow that was carried ended, or why it was not. */
   readonly onCarried: (facts: FlowFacts, end: FlowEnd) => void;
+}
+
+/** What there is at one moment, by what it is. Units: pieces, but `heapBytes`. */
+export interface LeftBehind {
+  readonly flows: number;
+  /** Flows whose end has been seen, which stay in the table for a while. */
+  readonly closedFlows: number;
+  readonly connections: number;
+  readonly relays: number;
+  readonly dials: number;
+  readonly translations: number;
+  readonly datagramFlows: number;
+  readonly sockets: number;
+  readonly channels: number;
+  readonly packets: number;
+  readonly heapBytes: number;
 }
 
 /** An engine with its stack and its host side. */
@@ -87,6 +104,25 @@ export class LiveEngine implements LoopBody {
   /** The stack that flows end in. */
   get stack(): Stack {
     return this.engine.stack!;
+  }
+
+  /** What there is now. */
+  get left(): LeftBehind {
+    const { engine, host, stack } = this;
+    const { table } = engine.classifier;
+    return {
+      flows: table.count,
+      closedFlows: table.countOf(IdleClass.TcpClosed),
+      connections: stack.connectionCount,
+      relays: host.relayCount,
+      dials: this.#dialing.size,
+      translations: engine.translator?.count ?? 0,
+      datagramFlows: this.#datagramFlows.size,
+      sockets: host.udp.socketCount,
+      channels: this.#options.farSide?.udp.channelCount ?? 0,
+      packets: engine.arena.slotCount - engine.arena.freeCount,
+      heapBytes: Deno.memoryUsage().heapUsed,
+    };
   }
 
   turn(now: Micros): Micros {

@@ -1,6 +1,8 @@
 /**
  * Destinations as VMess and VLESS write them: the port first, and types of their own.
  *
+ * Read first: "VMess protocol", https://www.v2fly.org/developer/protocols/vmess.html, "command section".
+ *
  *     port (2, big-endian) │ 01 IPv4 (4) │ 02 length (1) name │ 03 IPv6 (16)
  */
 import { addressBytes, isWritableHost } from "./destination.ts";

@@ -1,4 +1,8 @@
-/** UUIDs as 16 bytes. Source: RFC 9562 section 4; Xray and v2ray for names that are no UUID (version 5 in an empty namespace). */
+/**
+ * UUIDs as 16 bytes.
+ *
+ * Read first: RFC 9562 section 4; Xray and v2ray for names that are no UUID (version 5 in an empty namespace).
+ */
 import type { OutboundCrypto } from "./tunnel.ts";
 
 const NAME_BYTES_MAX = 30;

@@ -10,6 +10,7 @@ import { tunnelRoutes } from "../../core/base/ip_prefix.ts";
 import { TUNNEL_ROUTES_MAX, WINTUN_RING_BYTES } from "../../core/base/limits.ts";
 import { Journal, undoJournal } from "../../core/host/journal.ts";
 import type { DeviceSettings, LiveDevice } from "../../core/host/live_device.ts";
+import { RouteWatch, sourcesPast } from "../iphlpapi/best_route.ts";
 import { flushDnsCache } from "../iphlpapi/dns_cache.ts";
 import { raiseDnsGuard } from "../iphlpapi/dns_guard.ts";
 import { InterfaceSetup, undoInterfaceStep } from "../iphlpapi/interface_setup.ts";
@@ -131,6 +132,7 @@ export function openWintunBy(parts: WintunParts, settings: DeviceSettings, optio
   const undoing = steps.move();
   return {
     adapter,
+    watchSources: (first, onChange) => new RouteWatch(first, () => sourcesPast(iphlpapi, luid), onChange),
     close: () => {
       if (undoing.disposed) return;
       undoing.dispose();

@@ -2,6 +2,7 @@
 import type { Command, Event, PolicyVerdict, ProcessOwner } from "../../core/act/command.ts";
 import { PcapTap } from "../../core/adapter/tap.ts";
 import { invariant } from "../../core/base/invariant.ts";
+import type { IpPrefix } from "../../core/base/ip_address.ts";
 import { addMicros, type Micros, micros, NEVER } from "../../core/base/micros.ts";
 import type { NamePolicy } from "../../core/classify/classifier.ts";
 import type { FlowFacts } from "../../core/classify/facts.ts";
@@ -18,6 +19,7 @@ import { type ByteSink, PcapngWriter } from "../capture/write.ts";
 import type { ProcessTable } from "../processes.ts";
 import { LivePlay } from "../live_play/live_play.ts";
 import type { ProxyWays } from "../proxied/proxy_ways.ts";
+import { CaptureDns } from "./capture_dns.ts";
 import { indexProcesses, ProcessIndex } from "./process_index.ts";
 import { ReplayAdapter } from "./replay_adapter.ts";
 import type { FlowPlays } from "./flow_plays.ts";
@@ -50,6 +52,8 @@ export interface ReplayWorld {
   readonly explain: boolean;
   /** Plays every TCP flow that would end there against our own stack, or rewrites its packets to the system's and back, as well. */
   readonly play?: "netstack" | "system" | undefined;
+  /** Addresses that stand for names, because the configuration's DNS gives them out. */
+  readonly fakeRanges?: readonly IpPrefix[] | undefined;
   /** How flows that are played against our own stack go on through their proxies; without it they end behind the stack. */
   readonly proxies?: ProxyWays | undefined;
   /** Takes the packets as they would leave, as pcapng. */
@@ -85,6 +89,7 @@ class ReplayRun {
   readonly #play: FlowPlays | undefined;
   readonly #builder: ResultBuilder;
   readonly #writer: PcapngWriter | undefined;
+  readonly #dns: CaptureDns;
   #processIndex: ProcessIndex | undefined = undefined;
   #now: Micros = micros(0);
   #deadline: Micros = micros(0);
@@ -98,6 +103,7 @@ class ReplayRun {
       : new PcapngWriter(world.output, { application: "weir replay" });
     if (this.#writer !== undefined) this.#writer.addInterface({ linkType: LINKTYPE.RAW, name: "weir" });
     this.#adapter = new ReplayAdapter(world.mode, this.#writer === undefined ? undefined : this.#write);
+    this.#dns = new CaptureDns(world.fakeRanges ?? [], world.captures, () => this.#engine.classifier.dns);
     const play = createPlays(world);
     this.#play = play;
     this.#builder = new ResultBuilder(
@@ -117,6 +123,7 @@ class ReplayRun {
         sniff: world.sniff,
         names: world.names,
         crypto: world.crypto,
+        given: this.#dns,
         secret: world.seed,
       },
       verify: world.verify,
@@ -193,7 +200,7 @@ class ReplayRun {
     const flow = command.flow;
     switch (command.kind) {
       case "resolve": {
-        const addresses = this.#engine.classifier.dns.addressesOf(command.host, this.#now);
+        const addresses = await this.#dns.resolve(command.host, this.#now);
         return { kind: "resolved", flow, addresses, costUs: 0 };
       }
       case "findProcess":

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { formatIssue, loadConfig } from "../../core/config/load.ts";
 import { emptyFacts } from "../../core/classify/facts.ts";
 import { Deliberation, Stage } from "../../core/decide/deliberation.ts";

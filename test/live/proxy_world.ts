@@ -102,7 +102,8 @@ export class ProxyWorld {
     if (missing.length > 0) console.log(`not shown: ${missing.join(", ")} not installed`);
     const proxies = wanted.filter((name) => !missing.includes(PROGRAM_OF[name]));
     const options = [
-      "--no-daemon",
+      "--keep-in-foreground",
+      "--log-facility=-",
       "--no-resolv",
       "--no-hosts",
       "--conf-file=/dev/null",

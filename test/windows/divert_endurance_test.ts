@@ -8,7 +8,7 @@ const MANY_CONNECTIONS = new URL("./programs/many_connections.ts", import.meta.u
 const CONNECTIONS = 10_000;
 const HANDLES_MORE_MAX = 50;
 /** Of each connection something is remembered for some minutes. Units: bytes. */
-const REMEMBERED_BYTES_MAX = 8_192;
+const REMEMBERED_BYTES_MAX = 16_384;
 
 /** Memory of a process of this machine. Units: bytes. */
 async function memoryOf(pid: number): Promise<number> {

@@ -32,6 +32,9 @@ for (const mode of ["netstack", "redirect"]) {
       await upload(lab, `[${SERVER_V6}]`, 5_000_000, 4);
     });
     await context.step(`${PARALLEL_COUNT} flows at once`, () => downloadAtOnce(lab));
+    await context.step("a Windows program of another name passes", async () => {
+      assertEquals(await runClient(lab, "free.exe", URL_OF_BYTES), `got ${BYTES} ${sha256(randomBytes(BYTES, 5))}`);
+    });
     await context.step("a name that weir reads in the flow hits", async () => {
       const host = ["-H", "Host: blocked.example"];
       const { code } = await lab.exec(lab.host, ["curl", "-sS", "--max-time", "20", ...host, URL_OF_BYTES]);
@@ -42,9 +45,6 @@ for (const mode of ["netstack", "redirect"]) {
       await sendDatagrams(lab);
       const client = lab.startDeno(lab.host, RESOLVE_CLIENT, [SERVER_V4, "some.test"]);
       await client.wrote(`resolved ${SERVER_V4}`);
-    });
-    await context.step("a Windows program of another name passes", async () => {
-      assertEquals(await runClient(lab, "free.exe", URL_OF_BYTES), `got ${BYTES} ${sha256(randomBytes(BYTES, 5))}`);
     });
     await context.step("PROCESS-NAME and PROCESS-PATH hit", async () => {
       assertStringIncludes(await runClient(lab, "game.exe", URL_OF_BYTES), "failed");

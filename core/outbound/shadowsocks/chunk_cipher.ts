@@ -1,4 +1,8 @@
-/** A cipher whose nonce counts up with each use. Source: SIP004 "TCP", SIP022 section 3.1.1: 12 bytes, little-endian, from 0. */
+/**
+ * A cipher whose nonce counts up with each use: 12 bytes, little-endian, from 0.
+ *
+ * Read first: SIP004 "TCP", SIP022 section 3.1.1.
+ */
 import type { Aead } from "../tunnel.ts";
 
 /** Bytes of a cipher's tag. */

@@ -1,5 +1,7 @@
 /**
- * Shadowsocks datagrams of the first generation. Source: SIP004 "UDP".
+ * Shadowsocks datagrams of the first generation.
+ *
+ * Read first: SIP004 "UDP".
  *
  *     salt │ [destination payload][tag]        one key for each datagram, so that its nonce may be 0
  */

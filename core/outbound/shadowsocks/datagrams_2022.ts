@@ -1,5 +1,7 @@
 /**
- * Shadowsocks datagrams of the second generation. Source: SIP022 section 3.2.
+ * Shadowsocks datagrams of the second generation.
+ *
+ * Read first: SIP022 section 3.2.
  *
  *     16 bytes in AES with the key itself │ sealed with the session's key, nonce = bytes 4 to 15 of the header before AES
  *     session id (8)  packet number (8)   │ type (1) time (8) [client's session (8)] padding length (2) padding destination payload

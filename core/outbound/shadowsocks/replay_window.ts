@@ -1,4 +1,8 @@
-/** Which numbered packets have come already. Source: RFC 6479's way of a sliding window. */
+/**
+ * Which numbered packets have come already.
+ *
+ * Read first: RFC 6479 (a sliding window in words).
+ */
 
 const WORD_BITS = 32;
 const WORDS = 64;

@@ -1,6 +1,8 @@
 /**
  * A Shadowsocks connection, of both generations.
  *
+ * Read first: SIP004 "TCP", SIP022 section 3.1.
+ *
  *     SIP004   salt │ [length][tag] [payload][tag] │ …      the first payload begins with the destination
  *     SIP022   salt │ [type time length][tag] [destination padding payload][tag] │ [length][tag] [payload][tag] │ …
  *              and back: salt │ [type time client's salt length][tag] [payload][tag] │ [length][tag] [payload][tag] │ …

@@ -1,6 +1,8 @@
 /**
  * The body of VMess: pieces behind masked lengths.
  *
+ * Read first: "VMess protocol", https://www.v2fly.org/developer/protocols/vmess.html, "data section".
+ *
  *     [length ⊕ SHAKE128(iv)] (2) │ piece, sealed with its tag, nonce = number (2) and bytes 2 to 11 of iv │ …      an empty piece ends the stream
  */
 import type { Aead, OutboundCrypto } from "../tunnel.ts";

@@ -1,4 +1,8 @@
-/** The client of a VMess server: streams, and datagrams to one destination. Header and body are in their own files. */
+/**
+ * The client of a VMess server: streams, and datagrams to one destination. Header and body are in their own files.
+ *
+ * Read first: "VMess protocol", https://www.v2fly.org/developer/protocols/vmess.html
+ */
 import { ByteQueue } from "../byte_queue.ts";
 import { StreamState } from "../stream_state.ts";
 import type { DatagramTunnel, Destination, OutboundEnv, StreamTunnel, TunnelledDatagram } from "../tunnel.ts";

@@ -194,9 +194,8 @@ export function rowsOf(fleet: Fleet, secrets: Secrets = SECRETS): Row[] {
       rows.push({ protocol: `vmess ${cipher}`, transport: transport.replace("-", "+"), yaml });
     }
   }
-  const early = over.ws.replace("/way", "/way, max-early-data: 2048, early-data-header-name: Sec-WebSocket-Protocol");
-  for (const [transport, more] of [...Object.entries(over), ["ws, early data", early] as const]) {
-    const place = at(`vless-${transport.split(",")[0]}`);
+  for (const [transport, more] of Object.entries(over)) {
+    const place = at(`vless-${transport}`);
     const yaml = `type: vless, ${place}, uuid: ${secrets.uuid}, udp: true${more}`;
     rows.push({ protocol: "vless", transport: transport.replace("-", "+"), yaml });
   }

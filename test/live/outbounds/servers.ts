@@ -135,7 +135,8 @@ export class Servers {
     for (const { server } of this.#running) {
       if (only !== undefined && server !== only) continue;
       try {
-        server.child.kill(name);
+        // Some have children; all are in one group.
+        Deno.kill(-server.child.pid, name);
       } catch {
         // It has ended already.
       }
