@@ -113,9 +113,9 @@ export class Engine implements FlowObserver, EmittedObserver, TranslatedObserver
     return this.#ends?.translator;
   }
 
-  /** The connection of a flow that the stack terminates; undefined before its handshake may go on, and after the flow has ended. */
-  connectionOf(flow: number): TcpConnection | undefined {
-    return this.#ends?.terminator.connectionOf(flow);
+  /** Hands over the connection of a flow that the stack terminates; undefined before its handshake may go on, after the flow has ended, and twice. */
+  takeConnection(flow: number): TcpConnection | undefined {
+    return this.#ends?.terminator.takeConnection(flow);
   }
 
   #step(slot: Slot, now: Micros): void {

@@ -1,6 +1,6 @@
 /**
- * `deno task fuzz [--seed N] [--packets N] [--stack N] [--files N] [--configs N] [--filters N]`: a long run of mutated packets, at an engine and at
- * a stack, captures, configurations and filters. Each input must give exactly one outcome, without an exception and within two seconds. What
+ * `deno task fuzz [--seed N] [--packets N] [--stack N] [--files N] [--configs N] [--filters N] [--outbound N]`: a long run of mutated packets, at an
+ * engine and at a stack, captures, configurations, filters, and answers of proxy and name servers. Each input must give exactly one outcome, without an exception and within two seconds. What
  * fails is kept in test/seeds/.
  */
 import { parseArgs } from "@std/cli/parse-args";
@@ -15,6 +15,7 @@ import {
   mutateCapture,
   replayChecked,
 } from "../test/fuzz/capture_fuzz.ts";
+import { drawOutbound, readOutboundInput } from "../test/fuzz/outbound_fuzz.ts";
 import { builtConversations, type Conversation, FuzzWorld, runWorld } from "../test/fuzz/packet_fuzz.ts";
 import { fuzzStack } from "../test/fuzz/stack_fuzz.ts";
 import { drawConfig, drawFilter, loadChecked, matchChecked } from "../test/fuzz/text_fuzz.ts";
@@ -60,6 +61,7 @@ interface Tally {
   readonly outcomes: Map<string, number>;
 }
 
+const KINDS = ["packets", "stack", "files", "configs", "filters", "outbound"] as const;
 const watchdog = new Watchdog();
 
 function keep(kind: string, extension: string, bytes: Uint8Array, error: unknown): void {
@@ -183,6 +185,19 @@ async function fuzzTexts(
   return tally;
 }
 
+async function fuzzOutbounds(seed: Prng, inputs: number): Promise<Tally> {
+  const tally = begin("outbound");
+  const heapBefore = heapBytes();
+  for (; tally.inputs < inputs; tally.inputs++) {
+    const prng = seed.fork(`outbound-${tally.inputs}`);
+    const input = drawOutbound(prng);
+    const asText = () => new TextEncoder().encode(`${input.reader} ${input.which} ${input.bytes.join(",")}\n`);
+    await run(tally, "txt", asText, () => readOutboundInput(prng, input));
+  }
+  if (inputs > 0) console.log(`outbound: heap ${heapBefore} bytes before, ${heapBytes()} after`);
+  return tally;
+}
+
 /** The captures that are there: files to damage, and their packets as conversations. */
 async function readCaptures(): Promise<{ files: Uint8Array[]; conversations: Conversation[] }> {
   const files: Uint8Array[] = [];
@@ -231,8 +246,8 @@ function print(tally: Tally, ms: number): void {
 }
 
 if (import.meta.main) {
-  const options = parseArgs(Deno.args, { string: ["seed", "packets", "stack", "files", "configs", "filters"] });
-  const number = (name: "seed" | "packets" | "stack" | "files" | "configs" | "filters", otherwise: number): number => {
+  const options = parseArgs(Deno.args, { string: ["seed", ...KINDS] });
+  const number = (name: "seed" | (typeof KINDS)[number], otherwise: number): number => {
     const value = options[name] === undefined ? otherwise : Number(options[name]);
     if (Number.isSafeInteger(value) && value >= 0) return value;
     console.error(`Cannot take --${name} ${options[name]}: expected a whole number`);
@@ -250,6 +265,7 @@ if (import.meta.main) {
     () => fuzzFiles(prng.fork("files"), number("files", 10_000), captures),
     () => fuzzTexts("configs", prng.fork("configs"), number("configs", 10_000), drawConfigRun),
     () => fuzzTexts("filters", prng.fork("filters"), number("filters", 10_000), drawFilterRun),
+    () => fuzzOutbounds(prng.fork("outbound"), number("outbound", 200_000)),
   ];
   let failures = 0;
   for (const each of runs) {

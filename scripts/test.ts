@@ -27,7 +27,7 @@ export function sortTests(files: readonly string[]): { pure: string[]; outside: 
 
 async function runTests(permissions: readonly string[], files: readonly string[]): Promise<boolean> {
   if (files.length === 0) return true;
-  const args = ["test", ...permissions, ...files];
+  const args = ["test", "--parallel", ...permissions, ...files];
   const command = new Deno.Command(Deno.execPath(), { args, cwd: ROOT, stdout: "inherit", stderr: "inherit" });
   return (await command.spawn().status).success;
 }

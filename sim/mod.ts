@@ -8,6 +8,31 @@
  * console.log(result.flows.map((flow) => `${flow.metadata.host} ${flow.chains.join(" < ")}`));
  * ```
  *
+ * With `stack: "netstack"` each TCP flow that a proxy would carry is played through weir's stack, the proxy's protocol and a simulated server; what
+ * arrives is compared with the capture, both ways. A policy can also be asked about single flows and names:
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { replay, TestedPolicy } from "./sim/mod.ts";
+ *
+ * Deno.test("the policy keeps advertisers away and sends the office's names to the office", async () => {
+ *   await using policy = await TestedPolicy.load("scripts/policies/names.ts");
+ *   assertEquals(await policy.askDns("ads.example.net"), { rcode: "nxdomain" });
+ *   assertEquals(await policy.askDns("git.corp.example.com"), { upstream: ["10.0.0.53#office", "10.0.1.53#office"] });
+ *   assertEquals(await policy.ask({ host: "example.org", network: "tcp" }), undefined); // the rules decide
+ *   assertEquals(policy.issues, []);
+ * });
+ *
+ * Deno.test("every proxied flow of the capture arrives unharmed", async () => {
+ *   const request = { captures: ["test/captures/demo.pcapng"], config: "scripts/policies/demo.yaml" };
+ *   const { flows } = await replay({ ...request, stack: "netstack" });
+ *   const played = flows.flatMap(({ play }) => play ?? []);
+ *   assertEquals(played.map(({ outcome, proxy }) => `${outcome} by ${proxy?.protocols}`), [
+ *     "equal by socks5", "equal by http", "equal by socks5", "equal by socks5", "equal by socks5",
+ *   ]);
+ * });
+ * ```
+ *
  * And programs talk to each other in a virtual world, over bad lines, in virtual time, the same way for the same seed:
  *
  * ```ts
@@ -65,7 +90,18 @@ export { type InvariantName, Violation } from "./world/violation.ts";
 export { type HostChoices, type LinkChoices, World } from "./world/world.ts";
 export type { SimulateFailure, SimulateRequest, SimulateResult } from "../core/cli/simulate.ts";
 export type { ReplayRequest, ReplayResult };
-export type { ReplayCapture, ReplayCounters, ReplayFlow, ReplayRule } from "../core/cli/replay_result.ts";
+export type {
+  ReplayCapture,
+  ReplayCounters,
+  ReplayFlow,
+  ReplayPlay,
+  ReplayProxy,
+  ReplayRule,
+} from "../core/cli/replay_result.ts";
+export type { Metadata } from "../core/classify/facts.ts";
+export type { PolicyRcode, ReadDnsAnswer } from "../core/policy/dns_answer.ts";
+export { ProxiedRun } from "./proxied/proxied_run.ts";
+export { TestedPolicy, type TestedVerdict } from "./tested_policy.ts";
 export { ReplaySetupError };
 
 /** Reads the side file of processes, with every mistake in it. */

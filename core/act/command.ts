@@ -13,7 +13,7 @@ export type Command =
 
 /**
  * Carry a flow that our stack terminates: open the way that the verdict names. A TCP flow's SYN waits meanwhile; after "dialed" the engine's
- * `connectionOf` has its connection. A UDP flow's datagrams wait at their endpoint with the flow's id as their tag, and need no "dialed".
+ * `takeConnection` has its connection. A UDP flow's datagrams wait at their endpoint with the flow's id as their tag, and need no "dialed".
  */
 export interface DialCommand {
   readonly kind: "dial";

@@ -45,8 +45,8 @@ interface Terminated {
   /** Undefined while the flow is not decided. */
   verdict: Verdict | undefined;
   pending: PendingFlow | undefined;
+  /** Undefined before the handshake may go on, and once the host has the connection. */
   connection: TcpConnection | undefined;
-  /** True once the host has the connection. */
   isCarried: boolean;
 }
 
@@ -170,9 +170,12 @@ export class Terminator implements PacketSink {
     if (flow.connection !== undefined && !flow.isCarried) flow.connection.abort(now);
   }
 
-  /** The connection of a flow, once it is there. */
-  connectionOf(id: number): TcpConnection | undefined {
-    return this.#flows.get(id)?.connection;
+  /** Hands the connection of a flow over, once it is there. It is not kept: a flow is remembered for longer than its connection lives. */
+  takeConnection(id: number): TcpConnection | undefined {
+    const flow = this.#flows.get(id);
+    const connection = flow?.connection;
+    if (flow !== undefined) flow.connection = undefined;
+    return connection;
   }
 
   /** Takes the host's answer to "dial". Returns a flow of datagrams that cannot be carried and are to be refused from now on, or `NO_FLOW`. */

@@ -79,6 +79,9 @@ export const TCP_IDLE_US = 7_440_000_000;
 /** A TCP flow that both sides closed, or one reset, is remembered for its last packets. Units: µs. Source: RFC 5382 section 5 (4 min). */
 export const TCP_CLOSED_IDLE_US = 240_000_000;
 
+/** TCP flows that have closed and that a live engine remembers. Overflow: the one closed longest is forgotten. Reason: 1.5 KB each; as many as TIME-WAITs. */
+export const FLOW_CLOSED_COUNT_MAX = 4_096;
+
 /** Packets of one flow that wait for its decision; one more makes it be decided with what is known. */
 export const FLOW_WAITING_COUNT_MAX = 64;
 
@@ -372,8 +375,8 @@ export const STACK_LISTEN_BACKLOG_MAX = 4_096;
 /** Listeners of one stack; they are searched one after another, once a SYN. */
 export const STACK_LISTENER_COUNT_MAX = 256;
 
-/** Connections in TIME-WAIT; the oldest makes room. Units: connections. */
-export const STACK_TIME_WAIT_COUNT_MAX = 16_384;
+/** Connections in TIME-WAIT; the oldest makes room. Units: connections. Reason: 3 KB each, and what comes late on our side of a device is late by µs. */
+export const STACK_TIME_WAIT_COUNT_MAX = 4_096;
 
 /** Timers that one poll runs; the rest waits for the next, which is due at once. Units: timers. */
 export const STACK_TIMERS_PER_POLL_MAX = 4_096;
@@ -1004,3 +1007,8 @@ export const DIAL_AGAIN_MS_MAX = 1_000;
 
 /** Rules of the Windows firewall that are read. Overflow: the others are not looked at. */
 export const FIREWALL_RULES_MAX = 20_000;
+
+// ── simulated proxies ────────────────────────────────────────────────────────
+
+/** What a simulated relay or proxy server holds for one direction of one flow before it stops reading. Units: bytes. */
+export const PROXIED_BUFFER_BYTES = 65_536;

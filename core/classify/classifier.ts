@@ -59,6 +59,8 @@ export interface ClassifierOptions {
   readonly given?: GivenNames | undefined;
   /** Makes hashes unpredictable. Units: 32 bits. */
   readonly secret: number;
+  /** Closed TCP flows that are remembered at once; as many as there is room for unless said otherwise. */
+  readonly closedFlowsMax?: number | undefined;
 }
 
 /** The flow table, the name memory and the sniffers behind one call. */
@@ -76,7 +78,7 @@ export class Classifier {
   constructor(options: ClassifierOptions, observer: FlowObserver) {
     this.#options = options;
     this.#observer = observer;
-    this.table = new FlowTable(options.secret);
+    this.table = new FlowTable(options.secret, undefined, options.closedFlowsMax);
     this.records = new Array<FlowRecord | undefined>(this.table.capacity).fill(undefined);
   }
 

@@ -55,14 +55,18 @@ export class FlowTable {
   /** Shape: oldest and newest of each class. */
   readonly #oldest = new Int32Array(CLASS_COUNT).fill(NO_FLOW);
   readonly #newest = new Int32Array(CLASS_COUNT).fill(NO_FLOW);
+  /** Shape: flows of each class. */
+  readonly #counts = new Int32Array(CLASS_COUNT);
+  readonly #closedMax: number;
   readonly #free: Int32Array;
   /** Shape: [free count, secret]. */
   readonly #state = new Int32Array(2);
 
-  /** `secret` makes the hash unpredictable to whoever sends packets. */
-  constructor(secret: number, capacity: number = FLOW_COUNT_MAX) {
+  /** `secret` makes the hash unpredictable to whoever sends packets. More closed flows than `closedMax` expire before their time. */
+  constructor(secret: number, capacity: number = FLOW_COUNT_MAX, closedMax: number = capacity) {
     invariant((capacity & (capacity - 1)) === 0, "the flow table's capacity is a power of two");
     this.capacity = capacity;
+    this.#closedMax = closedMax;
     this.key = new Uint32Array(capacity * KEY_WORDS);
     this.initialSequence = new Uint32Array(capacity);
     this.seen = new Uint8Array(capacity);
@@ -90,6 +94,11 @@ export class FlowTable {
   /** Flows in the table. */
   get count(): number {
     return this.capacity - this.#state[0]!;
+  }
+
+  /** Flows of an idle class. */
+  countOf(idleClass: IdleClass): number {
+    return this.#counts[idleClass]!;
   }
 
   /** The flow a packet belongs to, in whichever direction, or `NO_FLOW`. */
@@ -233,8 +242,9 @@ export class FlowTable {
     this.#append(flow);
   }
 
-  /** A flow that has been idle for too long at `now`, or `NO_FLOW`. */
+  /** A flow that has been idle for too long at `now`, or one closed flow too many; else `NO_FLOW`. */
   expired(now: Micros): FlowIndex {
+    if (this.#counts[IdleClass.TcpClosed]! > this.#closedMax) return this.#oldest[IdleClass.TcpClosed]!;
     for (let c = 0; c < CLASS_COUNT; c++) {
       const flow = this.#oldest[c]!;
       if (flow !== NO_FLOW && this.lastActive[flow]! + IDLE_US[c]! <= now) return flow;
@@ -278,6 +288,7 @@ export class FlowTable {
 
   #append(flow: FlowIndex): void {
     const c = this.#class[flow]!;
+    this.#counts[c] = this.#counts[c]! + 1;
     const last = this.#newest[c]!;
     this.#older[flow] = last;
     this.#newer[flow] = NO_FLOW;
@@ -288,6 +299,7 @@ export class FlowTable {
 
   #unlink(flow: FlowIndex): void {
     const c = this.#class[flow]!;
+    this.#counts[c] = this.#counts[c]! - 1;
     const older = this.#older[flow]!;
     const newer = this.#newer[flow]!;
     if (older === NO_FLOW) this.#oldest[c] = newer;

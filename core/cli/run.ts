@@ -346,7 +346,11 @@ async function carryTraffic(
     live.close();
     running.close();
     const fakeIps = farSide.given?.fakeIps();
-    if (storePath !== undefined && fakeIps !== undefined) await writeFakeIps(storePath, fakeIps);
+    if (storePath !== undefined && fakeIps !== undefined) {
+      await writeFakeIps(storePath, fakeIps).catch((error: Error) =>
+        log.say("warning", `Cannot keep fake addresses in ${storePath}: ${error.message}`)
+      );
+    }
     log.counters(live.engine.counters);
   }
 }

@@ -107,7 +107,7 @@ export function readySniffer(section: SnifferSection, isConfigured: boolean, lis
 /** `a.com,+.b.org`, `geosite:cn,private`, `rule-set:x`: one key of a policy. Source: mihomo config/config.go parseNameServerPolicy. */
 function policyMatcher({ names, node, servers }: NameServerPolicy, lists: NamedLists): NamesAndServers {
   const list = /^(geosite|rule-set):(.*)$/is.exec(names);
-  const kind = list?.[1]!.toLowerCase() as "geosite" | "rule-set" | undefined;
+  const kind = list?.[1]?.toLowerCase() as "geosite" | "rule-set" | undefined;
   const texts = (list?.[2] ?? names).split(",").map((text) => text.trim());
   const name = `dns.nameserver-policy.${shorten(names)}`;
   const patterns = texts.map((text): Located<NamePattern> => {

@@ -16,8 +16,9 @@ import { readUuid } from "../outbound/uuid.ts";
 import { LengthDatagrams, VlessTunnel } from "../outbound/vless.ts";
 import { vmessUserKey } from "../outbound/vmess/header.ts";
 import { VmessDatagrams, vmessSecurity } from "../outbound/vmess/vmess.ts";
+import { addressOn } from "./dial.ts";
 import type { Duplex } from "./duplex.ts";
-import type { Outbounds } from "./outbounds.ts";
+import { orderAddresses, type Outbounds } from "./outbounds.ts";
 import { TunnelDuplex, TunnelError } from "./tunnel_duplex.ts";
 
 /** Who hears of a channel. */
@@ -34,17 +35,21 @@ export interface DatagramChannel {
   close(): void;
 }
 
-/** Opens the way through proxies, the first of `hops` being the one that speaks to the destinations. Never throws: what fails is told the observer. */
+/**
+ * Opens the way through proxies, the first of `hops` being the one that speaks to the destinations. Never throws: what fails is told the observer.
+ * `proxy` is the one whose server is the destination, if any.
+ */
 export function openChannel(
   outbounds: Outbounds,
   hops: readonly OutboundSettings[],
   observer: ChannelObserver,
+  proxy?: OutboundSettings,
 ): DatagramChannel {
   const [hop, ...rest] = hops;
   if (hop === undefined || (hop.protocol.kind === "direct" && rest.length === 0)) {
-    return new SocketChannel(outbounds, observer);
+    return new SocketChannel(outbounds, observer, proxy === undefined ? "destination" : "server", hop ?? proxy);
   }
-  if (hop.protocol.kind === "direct") return openChannel(outbounds, rest, observer);
+  if (hop.protocol.kind === "direct") return openChannel(outbounds, rest, observer, proxy);
   if (hop.protocol.kind === "ss") return openShadowsocks(outbounds, hops, observer);
   if (hop.protocol.kind === "socks5") return new AssociateChannel(outbounds, hops, observer);
   if (hop.protocol.kind === "trojan") return new TunnelChannel(outbounds, hops, observer);
@@ -72,31 +77,51 @@ class ClosedChannel implements DatagramChannel {
 class SocketChannel implements DatagramChannel {
   readonly #outbounds: Outbounds;
   readonly #observer: ChannelObserver;
+  readonly #what: "server" | "destination";
+  readonly #by: OutboundSettings | undefined;
   readonly #sockets = new Map<4 | 6, { socket: Socket; isReady: boolean; waiting: (() => void)[] }>();
   #isOpen = true;
 
-  constructor(outbounds: Outbounds, observer: ChannelObserver) {
+  /** `by` says which addresses are wanted and which interface they are reached by. */
+  constructor(
+    outbounds: Outbounds,
+    observer: ChannelObserver,
+    what: "server" | "destination",
+    by: OutboundSettings | undefined,
+  ) {
     this.#outbounds = outbounds;
     this.#observer = observer;
+    this.#what = what;
+    this.#by = by;
   }
 
   send(destination: Destination, payload: Uint8Array): void {
     if (!this.#isOpen) return;
     if (destination.address !== undefined) return this.#sendTo(destination.address, destination.port, payload);
-    this.#outbounds.host.resolve(destination.host, "destination").then(([address]) => {
+    this.#outbounds.host.resolve(destination.host, this.#what).then((found) => {
+      const [address] = orderAddresses(found, this.#by?.ipVersion ?? "dual");
       if (address !== undefined) this.#sendTo(address, destination.port, payload);
     }, () => {});
   }
 
   #sendTo(address: IpAddress, port: number, payload: Uint8Array): void {
     if (!this.#isOpen || port === 0) return;
-    const entry = this.#sockets.get(address.version) ?? this.#open(address.version);
-    const go = () => entry.socket.send(payload, port, formatIp(address), () => {});
+    let entry = this.#sockets.get(address.version);
+    try {
+      entry ??= this.#open(address.version);
+    } catch (error) {
+      return this.#end((error as Error).message);
+    }
+    const { socket } = entry;
+    const go = () => socket.send(payload, port, formatIp(address), () => {});
     if (entry.isReady) go();
     else if (entry.waiting.length < UDP_RELAY_WAITING_COUNT_MAX) entry.waiting.push(go);
   }
 
+  /** Errors: an Error when the interface that is wanted has no address. */
   #open(version: 4 | 6) {
+    const through = this.#by?.interfaceName;
+    const own = through === undefined ? this.#outbounds.host.dialer.sourceFor(version) : addressOn(through, version);
     const socket = version === 4 ? createSocket("udp4") : createSocket({ type: "udp6", ipv6Only: true });
     const entry = { socket, isReady: false, waiting: [] as (() => void)[] };
     this.#sockets.set(version, entry);
@@ -109,7 +134,6 @@ class SocketChannel implements DatagramChannel {
       entry.isReady = true;
       entry.waiting.splice(0).forEach((go) => go());
     });
-    const own = this.#outbounds.host.dialer.sourceFor(version);
     socket.bind({ port: 0, address: own === undefined ? (version === 4 ? "0.0.0.0" : "::") : formatIp(own) });
     return entry;
   }
@@ -173,7 +197,7 @@ function openShadowsocks(
   const codec = method.is2022
     ? new ShadowsocksDatagrams2022(method, key, env)
     : new ShadowsocksDatagrams(method, key, env);
-  return new CodecChannel(codec, serverOf(hop!), observer, (below) => openChannel(outbounds, rest, below));
+  return new CodecChannel(codec, serverOf(hop!), observer, (below) => openChannel(outbounds, rest, below, hop));
 }
 
 /** SOCKS 5: a connection that keeps an association alive, and datagrams beside it. */
@@ -208,7 +232,7 @@ class AssociateChannel implements DatagramChannel {
       new Socks5Datagrams(),
       relay,
       observer,
-      (below) => openChannel(outbounds, rest, below),
+      (below) => openChannel(outbounds, rest, below, hop),
     );
     for (const [destination, payload] of this.#waiting.splice(0)) this.#channel.send(destination, payload);
     // The association ends with this connection. Source: RFC 1928 section 7.

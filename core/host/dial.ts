@@ -16,7 +16,9 @@ export interface DialFailure {
 }
 
 /** A connection, or why there is none. */
-export type DialResult = { readonly stream: Duplex; readonly failure?: undefined } | DialFailure;
+export type DialResult =
+  | { readonly stream: Duplex; readonly failure?: undefined; readonly message?: undefined }
+  | DialFailure;
 
 /** The addresses that weir's own sockets are bound to, so that the device's routes do not catch what they send. */
 export interface OwnSources {
@@ -45,6 +47,9 @@ function errorWithCode(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
+/** What a handshake of TLS says that did not end in time. */
+export const HANDSHAKE_LATE = "the handshake takes too long";
+
 /** A socket of Deno's own, which cannot be bound but is faster. */
 export class DenoDuplex implements Duplex {
   readonly #conn: Deno.TcpConn | Deno.TlsConn;
@@ -71,7 +76,7 @@ export class DenoDuplex implements Duplex {
     try {
       await secured.handshake();
     } catch (error) {
-      if (isLate) throw new Error("the handshake takes too long");
+      if (isLate) throw new Error(HANDSHAKE_LATE);
       secured.close();
       throw error;
     } finally {

@@ -4,7 +4,7 @@ import type { Adapter } from "../adapter/adapter.ts";
 import { Arena } from "../adapter/arena.ts";
 import { createPacketMemory } from "../adapter/packet_memory.ts";
 import { formatIp, type IpAddress } from "../base/ip_address.ts";
-import { ARENA_SLOT_COUNT, RUN_PACKETS_PER_POLL_MAX } from "../base/limits.ts";
+import { ARENA_SLOT_COUNT, FLOW_CLOSED_COUNT_MAX, RUN_PACKETS_PER_POLL_MAX } from "../base/limits.ts";
 import { type Micros, micros } from "../base/micros.ts";
 import type { FlowFacts } from "../classify/facts.ts";
 import { IdleClass } from "../classify/flow_table.ts";
@@ -53,7 +53,6 @@ export interface LeftBehind {
   readonly connections: number;
   readonly relays: number;
   readonly dials: number;
-  readonly translations: number;
   readonly datagramFlows: number;
   readonly sockets: number;
   readonly channels: number;
@@ -78,7 +77,7 @@ export class LiveEngine implements LoopBody {
       adapter,
       arena: new Arena(ARENA_SLOT_COUNT, createPacketMemory(ARENA_SLOT_COUNT)),
       decider: farSide?.wrap(decider) ?? decider,
-      classify: { ...classify, given: farSide?.given },
+      classify: { ...classify, given: farSide?.given, closedFlowsMax: FLOW_CLOSED_COUNT_MAX },
       verify: adapter.capabilities.checksumsVouched ? Verify.None : Verify.All,
       hasPolicy: lookups.askPolicy !== undefined,
       observer: {
@@ -109,14 +108,12 @@ export class LiveEngine implements LoopBody {
   /** What there is now. */
   get left(): LeftBehind {
     const { engine, host, stack } = this;
-    const { table } = engine.classifier;
     return {
-      flows: table.count,
-      closedFlows: table.countOf(IdleClass.TcpClosed),
+      flows: engine.classifier.table.count,
+      closedFlows: engine.classifier.table.countOf(IdleClass.TcpClosed),
       connections: stack.connectionCount,
       relays: host.relayCount,
       dials: this.#dialing.size,
-      translations: engine.translator?.count ?? 0,
       datagramFlows: this.#datagramFlows.size,
       sockets: host.udp.socketCount,
       channels: this.#options.farSide?.udp.channelCount ?? 0,
@@ -199,7 +196,7 @@ export class LiveEngine implements LoopBody {
         // The flow may be dialed anew by now: an answer to what was cancelled would be taken for that.
         if (isOver()) return undefined;
         this.#answer({ kind: "dialed", flow });
-        if (system === undefined || !this.engine.translator!.has(flow)) return this.engine.connectionOf(flow);
+        if (system === undefined || !this.engine.translator!.has(flow)) return this.engine.takeConnection(flow);
         return this.#accepted(system, flow);
       },
       fail: (error) => {

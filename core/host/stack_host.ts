@@ -7,7 +7,7 @@ import { Unreachable } from "../stack/icmp_output.ts";
 import type { PendingFlow } from "../stack/pending_flow.ts";
 import type { Stack } from "../stack/stack.ts";
 import type { TcpConnection } from "../stack/tcp/connection.ts";
-import { TcpEvent } from "../stack/tcp/tcp_state.ts";
+import { TcpEvent, TcpState } from "../stack/tcp/tcp_state.ts";
 import type { UdpEndpoint } from "../stack/udp_endpoint.ts";
 import type { DialError } from "../act/command.ts";
 import type { Dialer, DialResult } from "./dial.ts";
@@ -90,12 +90,18 @@ export class StackHost {
     return this.#relays.size;
   }
 
+  /** Sockets that wait for news of their connections. */
+  get connCount(): number {
+    return this.#conns.size;
+  }
+
   /** A connection of the stack as a socket. */
   conn(connection: TcpConnection): TcpConn {
     const known = this.#conns.get(connection);
     if (known !== undefined) return known;
     const conn = new TcpConn(connection, this.#loop);
-    this.#conns.set(connection, conn);
+    // One that has ended while its far side was dialed has no news left to tell: nothing would take it out again.
+    if (connection.id >= 0 && connection.state !== TcpState.TimeWait) this.#conns.set(connection, conn);
     return conn;
   }
 

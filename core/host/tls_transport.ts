@@ -13,7 +13,7 @@ import { TLS_HANDSHAKE_MS_MAX } from "../base/limits.ts";
 import { parseIp } from "../base/ip_address.ts";
 import type { TlsSettings } from "../outbound/settings.ts";
 import { Detour, DetouredDuplex } from "./detour.ts";
-import { DenoDuplex } from "./dial.ts";
+import { DenoDuplex, HANDSHAKE_LATE } from "./dial.ts";
 import type { Duplex } from "./duplex.ts";
 import { DuplexStream } from "./duplex_stream.ts";
 import { NodeDuplex } from "./node_duplex.ts";
@@ -63,7 +63,12 @@ export async function wrapTls(
   } catch (error) {
     transport.abort();
     const why = error instanceof Error ? error.message : String(error);
-    throw new TunnelError("failed", `Cannot speak TLS with ${settings.serverName}: ${why}`);
+    const isLate = why === HANDSHAKE_LATE;
+    throw new TunnelError(
+      isLate ? "timedOut" : "failed",
+      `Cannot speak TLS with ${settings.serverName}: ${why}`,
+      isLate,
+    );
   }
 }
 
@@ -123,7 +128,7 @@ function handshake(socket: TLSSocket, { fingerprint }: TlsSettings): Promise<voi
       socket.destroy();
       reject(new Error(message));
     };
-    const timer = setTimeout(() => fail("the handshake takes too long"), TLS_HANDSHAKE_MS_MAX);
+    const timer = setTimeout(() => fail(HANDSHAKE_LATE), TLS_HANDSHAKE_MS_MAX);
     const onError = (error: Error) => fail(error.message);
     const onClose = () => fail("the server closed the connection");
     socket.once("error", onError);

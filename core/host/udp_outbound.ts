@@ -7,6 +7,7 @@ import type { IpAddress } from "../base/ip_address.ts";
 import { UDP_CHANNEL_COUNT_MAX, UDP_CHANNEL_PEERS_MAX } from "../base/limits.ts";
 import type { Micros } from "../base/micros.ts";
 import { formatDestination } from "../outbound/destination.ts";
+import type { OutboundSettings } from "../outbound/settings.ts";
 import type { Destination } from "../outbound/tunnel.ts";
 import { type DatagramChannel, openChannel } from "./datagram_channel.ts";
 import type { Outbounds } from "./outbounds.ts";
@@ -73,6 +74,7 @@ export class UdpOutbounds {
     payload: Uint8Array,
   ): void {
     const entry = this.#entry(source, chain);
+    if (entry === undefined) return;
     const { peers, unnamed } = entry;
     const name = formatDestination(destination);
     peers.delete(name);
@@ -93,17 +95,25 @@ export class UdpOutbounds {
     for (const source of [...this.#bySource.keys()]) this.forget(source);
   }
 
-  #entry(source: UdpSource, chain: readonly string[]): Entry {
+  /** Undefined when there is no such way; the datagram is lost then, as it must not go another one. */
+  #entry(source: UdpSource, chain: readonly string[]): Entry | undefined {
     const key = chain.join("\n");
     const known = this.#bySource.get(source)?.get(key);
     if (known !== undefined) return known;
+    let hops: readonly OutboundSettings[];
+    try {
+      hops = this.#outbounds.hopsOf(chain);
+    } catch (error) {
+      this.#host.closed?.(error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
     if (this.#count >= UDP_CHANNEL_COUNT_MAX) this.#evict();
     const entry: Entry = {
       source,
       key,
       peers: new Map(),
       unnamed: new Map(),
-      channel: openChannel(this.#outbounds, this.#outbounds.hopsOf(chain), {
+      channel: openChannel(this.#outbounds, hops, {
         received: (from, payload) => this.#deliver(entry, from, payload),
         closed: (why) => {
           this.#forget(entry);

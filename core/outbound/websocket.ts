@@ -76,11 +76,13 @@ export class WebSocketTunnel extends StreamState implements StreamTunnel {
     this.toServer.push(this.#frame(Opcode.Binary, bytes));
   }
 
-  end(): void {
-    this.#close();
-  }
+  /**
+   * A WebSocket has no halves, and servers that are told Close end both at once: so nothing is said, and what the server still sends arrives.
+   * Protocols inside that can tell the end (VMess) do it themselves.
+   */
+  end(): void {}
 
-  /** A WebSocket has no halves: closing it ends both, so the connection below stays open for what the server still sends. */
+  /** Answers the server's Close. */
   #close(): void {
     if (this.#hasClosed || this.state !== "open") return;
     this.#hasClosed = true;

@@ -1,7 +1,9 @@
 /**
  * `deno task test:compile`: both executables are made; the Linux one must answer exactly what the source answers on two versions of Deno,
- * in a folder that has nothing of the project but the capture, its configuration and its policy; the Windows one must be a sound program.
+ * in a folder that has nothing of the project but the capture, its configuration and its policy, and must examine the machine and run on it; the Windows
+ * one must be a sound program.
  */
+import { checkLiveProgram } from "./check_live_program.ts";
 import { compileAll, PROGRAMS } from "./compile.ts";
 import { DENORT_VERSION, npmTool, readPe } from "./denort.ts";
 
@@ -101,8 +103,14 @@ async function checkLinuxProgram(): Promise<string[]> {
 if (import.meta.main) {
   await compileAll([], "either");
   const windows = checkWindowsProgram(await Deno.readFile(PROGRAMS["windows"]!.output));
-  const problems = [...windows.map((problem) => `dist/weir.exe: ${problem}`), ...await checkLinuxProgram()];
+  const problems = [
+    ...windows.map((problem) => `dist/weir.exe: ${problem}`),
+    ...await checkLinuxProgram(),
+    ...await checkLiveProgram(PROGRAMS["linux"]!.output),
+  ];
   for (const problem of problems) console.error(problem);
-  if (problems.length === 0) console.log("the executable answers as the source does, on both versions of Deno");
+  if (problems.length === 0) {
+    console.log("the executable answers as the source does, on both versions of Deno, and runs");
+  }
   Deno.exit(problems.length === 0 ? 0 : 1);
 }

@@ -22,13 +22,12 @@ import { Stack } from "../../core/stack/stack.ts";
 import type { TcpConnection } from "../../core/stack/tcp/connection.ts";
 import type { TcpOptions } from "../../core/stack/tcp/tcp_options.ts";
 import { TcpError } from "../../core/stack/tcp/tcp_state.ts";
-import { seqAdd, seqDiff, seqLess } from "../../core/wire/seq.ts";
+import { seqAdd, seqDiff } from "../../core/wire/seq.ts";
 import * as tcp from "../../core/wire/tcp.ts";
 import type { ProxiedStream } from "../proxied/proxied_stream.ts";
-import { StreamFollower } from "../replay/stream_follower.ts";
+import { CapturedSide } from "./captured_side.ts";
 import { ClientTranslation, segmentEnd } from "./client_translation.ts";
 import { emitAck } from "./client_ack.ts";
-import { StreamWindow } from "./stream_window.ts";
 
 const SLOT_COUNT = 64;
 const BUFFER_BYTES = 4 << 20;
@@ -43,59 +42,6 @@ const scratch = new Uint8Array(CHUNK_BYTES);
 export interface ProxyWay {
   readonly protocols: readonly string[];
   open(unixSeconds: number): ProxiedStream | string | undefined;
-}
-
-/** What the capture says about one side. */
-class CapturedSide {
-  /** The stream in order; what the other side still has to see of it. */
-  readonly window = new StreamWindow();
-  readonly follower: StreamFollower;
-  /** Bytes that no packet held, in a stream that went on behind them. */
-  missing = 0;
-  firstMissing = -1;
-  isn: number | undefined = undefined;
-  finSeq: number | undefined = undefined;
-  /** One more than the highest sequence number. */
-  end = 0;
-  retransmissions = 0;
-
-  constructor() {
-    this.follower = new StreamFollower((bytes, missing) => {
-      if (missing > 0) {
-        if (this.firstMissing < 0) this.firstMissing = this.window.end;
-        this.missing += missing;
-        this.window.appendUnknown(Math.min(missing, LIVE_PLAY_STREAM_BYTES_MAX));
-      }
-      this.window.append(bytes);
-    });
-  }
-
-  begin(isn: number): void {
-    this.isn = isn;
-    this.end = seqAdd(isn, 1);
-    this.follower.start(seqAdd(isn, 1));
-  }
-
-  /** Takes a segment's part in the stream. */
-  segment(meta: PacketMeta, bytes: Uint8Array): void {
-    const end = segmentEnd(meta);
-    if (meta.payloadLength > 0) {
-      if (!seqLess(this.end, end)) this.retransmissions++;
-      this.follower.segment(meta.words[SEQUENCE]!, bytes.subarray(meta.payloadAt, meta.payloadAt + meta.payloadLength));
-    }
-    if ((meta.flags & tcp.FIN) !== 0) this.finSeq = seqAdd(end, -1);
-    if (seqLess(this.end, end)) this.end = end;
-  }
-
-  /** Where in the stream a sequence number of this side lies. Units: bytes. */
-  offsetOf(sequence: number): number {
-    return this.isn === undefined ? 0 : seqDiff(sequence, seqAdd(this.isn, 1));
-  }
-
-  /** True when the stream is known up to the FIN. */
-  get isComplete(): boolean {
-    return this.finSeq !== undefined && this.window.end >= this.offsetOf(this.finSeq);
-  }
 }
 
 /** A flow on the stack's stage. `packet` one captured packet after the other, then `finish`. */

@@ -14,7 +14,7 @@ import { parsePacket, Verify } from "../../core/parse/parse.ts";
 import * as udp from "../../core/wire/udp.ts";
 import { createLinkFrame, stripLink } from "../capture/link_layer.ts";
 import { CaptureError, type CaptureReader } from "../capture/open.ts";
-import type { ReplaySource } from "./run_replay.ts";
+import type { ReplaySource } from "./replay_source.ts";
 
 const DNS_PORT = 53;
 /** The index knows no time: what is in the capture is known for its whole length. */

@@ -25,16 +25,10 @@ import { ReplayAdapter } from "./replay_adapter.ts";
 import type { FlowPlays } from "./flow_plays.ts";
 import { SystemPlay } from "./system_play.ts";
 import { ResultBuilder } from "./result_builder.ts";
+import type { ReplaySource } from "./replay_source.ts";
 
 /** Asks a policy about a flow; undefined leaves the decision to the rules. Never rejects. */
 export type PolicyAsk = (facts: FlowFacts) => Promise<PolicyVerdict | undefined>;
-
-/** A capture that can be opened. */
-export interface ReplaySource {
-  readonly path: string;
-  /** Errors: `CaptureError` when the file is no capture. */
-  open(): Promise<CaptureReader>;
-}
 
 /** All that a replay is made of. */
 export interface ReplayWorld {

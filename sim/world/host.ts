@@ -6,7 +6,7 @@ import { type Micros, NEVER } from "../../core/base/micros.ts";
 import { DropReason } from "../../core/parse/drop_reason.ts";
 import { DESTINATION, PacketMeta } from "../../core/parse/packet_meta.ts";
 import { parse, Verify } from "../../core/parse/parse.ts";
-import type { Application, Socket } from "./application.ts";
+import type { Socket } from "./application.ts";
 import type { Digest } from "./digest.ts";
 import type { LinkEnd, Scheduler } from "./link.ts";
 import { PieceWatch } from "./piece_watch.ts";
@@ -16,6 +16,14 @@ import { Violation } from "./violation.ts";
 /** A connection as its host sees it. */
 export interface HostSocket extends Socket {
   takeEvents(): number;
+}
+
+/** What a host needs of a program with a connection; `Application` is one. */
+export interface HostProgram {
+  /** Gets its connection; the handshake of an active one is still to come. `onTouched`: to be called when the program used it without being told to. */
+  attach(socket: HostSocket, isActive: boolean, now: Micros, onTouched: (now: Micros) => void): void;
+  /** Hears what changed. Shape: bits of `TcpEvent`. */
+  onEvents(events: number, now: Micros): void;
 }
 
 /** What a host needs of a stack; `Stack` is one. */
@@ -52,7 +60,7 @@ export class Host implements HostSink {
   readonly arena: Arena;
   readonly stack: HostStack;
   readonly counters: Counters = new Counters();
-  readonly applications = new Map<HostSocket, Application>();
+  readonly applications = new Map<HostSocket, HostProgram>();
   /** The last deadline that the stack gave. */
   deadline: Micros = NEVER;
   /** Hears of connections that became ready and have no program. */
@@ -84,7 +92,7 @@ export class Host implements HostSink {
   }
 
   /** Gives a connection to a program; `isActive` when this host opened it, so that its handshake is still to come. */
-  attach(socket: HostSocket, application: Application, isActive: boolean, now: Micros): void {
+  attach(socket: HostSocket, application: HostProgram, isActive: boolean, now: Micros): void {
     this.applications.set(socket, application);
     application.attach(socket, isActive, now, (then) => this.touch(then));
     this.touch(now);

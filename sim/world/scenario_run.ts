@@ -11,6 +11,7 @@ import { addMicros, type Micros, micros, SECOND_US } from "../../core/base/micro
 import { Prng } from "../../core/base/prng.ts";
 import type { PendingFlow } from "../../core/stack/pending_flow.ts";
 import { TcpError } from "../../core/stack/tcp/tcp_state.ts";
+import { ProxiedRun } from "../proxied/proxied_run.ts";
 import { Application } from "./application.ts";
 import { forgeSegment } from "./forger.ts";
 import type { Tamper } from "./host.ts";
@@ -39,6 +40,8 @@ const TCP_ERROR_NAMES: readonly string[] = Object.keys(TcpError);
 /** How long a program waits for a peer that is gone, once the world is healed. */
 const PATIENCE_US = 300 * SECOND_US;
 const SERVER_NUMBER = 100;
+/** One world in so many sends its flows through proxies. */
+const PROXIED_ONE_IN = 8;
 
 /** The address of a host: 10.0.0.n, or fd00::n. */
 function addressOf(version: 4 | 6, number: number): IpAddress {
@@ -365,9 +368,14 @@ class ScenarioRun {
   }
 }
 
-/** Plays the run of a seed. `tamper` spoils the stacks' packets, for canaries. */
+/** True for seeds whose world sends its flows through proxies. */
+function isProxiedSeed(seed: number): boolean {
+  return new Prng(seed).fork("proxied").chance(1, PROXIED_ONE_IN);
+}
+
+/** Plays the run of a seed: flows from host to host, or, in some worlds, through proxies. `tamper` spoils the stacks' packets, for canaries. */
 export function runSeed(seed: number, tamper?: Tamper): RunResult {
-  const run = new ScenarioRun(seed, tamper);
+  const run = isProxiedSeed(seed) ? new ProxiedRun(seed, tamper) : new ScenarioRun(seed, tamper);
   const { world } = run;
   let failure: RunResult["failure"];
   try {

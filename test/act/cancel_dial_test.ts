@@ -20,7 +20,7 @@ Deno.test("Terminator pushes cancelDial when the application gives up while the 
   assertEquals([cancel!.kind, more.length, world.engine.stack!.pendingCount], ["cancelDial", 0, 0]);
   // An answer that was on its way finds nobody, and harms nobody.
   world.engine.handle({ kind: "dialed", flow: cancel!.flow }, world.now);
-  assertEquals([world.adapter.sent.length, world.engine.connectionOf(cancel!.flow)], [0, undefined]);
+  assertEquals([world.adapter.sent.length, world.engine.takeConnection(cancel!.flow)], [0, undefined]);
   world.finish();
 });
 

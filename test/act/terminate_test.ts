@@ -1,7 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import type { DialCommand, DialError } from "../../core/act/command.ts";
 import { Prng } from "../../core/base/prng.ts";
-import { NAME_WAIT_US } from "../../core/base/limits.ts";
+import { NAME_WAIT_US, TCP_CLOSED_IDLE_US } from "../../core/base/limits.ts";
+import { NEVER } from "../../core/base/micros.ts";
+import { IdleClass } from "../../core/classify/flow_table.ts";
 import { DatagramInfo } from "../../core/stack/datagram_queue.ts";
 import { TcpState } from "../../core/stack/tcp/tcp_state.ts";
 import { EngineWorld } from "../support/engine_world.ts";
@@ -38,9 +40,9 @@ Deno.test("Engine lets a SYN wait until its flow is dialed, then carries the con
     assertEquals(world.adapter.sent.length, 0, "nothing is answered before the far side is there");
     const dial = takeDial(world);
     assertEquals([dial.verdict.action, dial.facts.destinationPort, world.engine.commands.length], [action, 443, 0]);
-    assertEquals(world.engine.connectionOf(dial.flow), undefined);
+    assertEquals(world.engine.takeConnection(dial.flow), undefined);
     world.engine.handle({ kind: "dialed", flow: dial.flow }, world.now);
-    const connection = world.engine.connectionOf(dial.flow)!;
+    const connection = world.engine.takeConnection(dial.flow)!;
     const synAck = takeSegment(world);
     assertEquals([synAck.flags, synAck.acknowledgment], ["SA", 101]);
     world.feed(segment(synAck, "A", 101), segment(synAck, "PA", 101, HTTP));
@@ -114,7 +116,7 @@ Deno.test("Engine accepts a SYN first when the decision needs the flow's first b
     if (action === "proxy") {
       const dial = takeDial(world);
       world.engine.handle({ kind: "dialed", flow: dial.flow }, world.now);
-      const connection = world.engine.connectionOf(dial.flow)!;
+      const connection = world.engine.takeConnection(dial.flow)!;
       assertEquals(receiveText(connection, world.now), HTTP, "the first bytes are not lost");
     } else {
       assertEquals(world.engine.commands.length, 0);
@@ -123,6 +125,47 @@ Deno.test("Engine accepts a SYN first when the decision needs the flow's first b
     }
     world.finish();
   }
+});
+
+const CONNECTIONS = 600;
+const CLOSED_MAX = 100;
+
+/** One connection from its SYN to its last segment; `isServerFirst` says which side closes first. */
+function openAndClose(world: EngineWorld, sourcePort: number, isServerFirst: boolean): void {
+  world.adapter.sent.length = 0;
+  const answer = (flags: string, sequence: number, acknowledgment = 0) =>
+    world.feed(tcpPacket({ flags, sequence, acknowledgment, sourcePort }));
+  answer("S", 100);
+  const dial = takeDial(world);
+  world.engine.handle({ kind: "dialed", flow: dial.flow }, world.now);
+  const connection = world.engine.takeConnection(dial.flow)!;
+  assertEquals(world.engine.takeConnection(dial.flow), undefined, "a connection is the host's once it is handed over");
+  const next = takeSegment(world).sequence + 1;
+  answer("A", 101, next);
+  if (isServerFirst) connection.close(world.now);
+  answer("FA", 101, isServerFirst ? next + 1 : next);
+  if (!isServerFirst) connection.close(world.now);
+  answer("A", 102, next + 1);
+  assertEquals(connection.state, isServerFirst ? TcpState.TimeWait : TcpState.Closed);
+}
+
+Deno.test("Engine keeps nothing of connections that have closed once their time is over", () => {
+  const world = new EngineWorld({ stack: { env: new Prng(5) }, closedFlowsMax: CLOSED_MAX });
+  const { engine } = world;
+  const { table, records } = engine.classifier;
+  for (let i = 0; i < CONNECTIONS; i++) {
+    openAndClose(world, 10_000 + i, i % 2 === 0);
+    assert(table.count <= CLOSED_MAX + 1, "closed flows are bounded");
+    while (engine.stack!.takeReady() !== undefined);
+  }
+  assertEquals([table.count, table.countOf(IdleClass.TcpClosed)], [CLOSED_MAX, CLOSED_MAX]);
+  assert(engine.stack!.connectionCount > 0, "TIME-WAIT outlives a flow that had to make room");
+  world.at(world.now + TCP_CLOSED_IDLE_US);
+  assertEquals([table.count, engine.stack!.connectionCount, engine.stack!.pendingCount], [0, 0, 0]);
+  assertEquals(records.filter((record) => record !== undefined).length, 0);
+  assertEquals([engine.commands.length, engine.counters.queued, world.ended.length], [0, 0, CONNECTIONS]);
+  assertEquals(engine.deadline(), NEVER, "no timer is left");
+  world.finish();
 });
 
 Deno.test("Engine dials nothing for a connection that was reset before it was decided", () => {
@@ -153,7 +196,7 @@ Deno.test("Engine forgets the dialing of a flow whose application gave up", () =
   world.feed(SYN, tcpPacket({ flags: "R", sequence: 101 }));
   const dial = takeDial(world);
   world.engine.handle({ kind: "dialed", flow: dial.flow }, world.now);
-  assertEquals([world.engine.connectionOf(dial.flow), world.adapter.sent.length], [undefined, 0]);
+  assertEquals([world.engine.takeConnection(dial.flow), world.adapter.sent.length], [undefined, 0]);
   world.engine.handle({ kind: "dialed", flow: 99 }, world.now);
   world.finish();
   world.engine.handle({ kind: "dialFailed", flow: dial.flow, error: "failed" }, world.now);

@@ -54,6 +54,22 @@ Deno.test("FlowTable.create() says no when the table is full, and leastValuable(
   assert(table.create(metaOf(1, 1, 2, 4), false, micros(2)) !== NO_FLOW);
 });
 
+Deno.test("FlowTable.expired() gives closed flows before their time when there are more than may be remembered", () => {
+  const table = new FlowTable(1, 8, 2);
+  const flows = [1, 2, 3, 4].map((port) => table.create(metaOf(1, port, 2, 2, 6), false, micros(port)));
+  for (const flow of flows) table.setClass(flow, IdleClass.TcpClosed);
+  table.touch(flows[0]!, micros(5));
+  const ended: FlowIndex[] = [];
+  for (let flow = table.expired(micros(6)); flow !== NO_FLOW; flow = table.expired(micros(6))) {
+    ended.push(flow);
+    table.remove(flow);
+  }
+  assertEquals([ended, table.countOf(IdleClass.TcpClosed)], [[flows[1]!, flows[2]!], 2]);
+  table.setClass(flows[0]!, IdleClass.TcpOpen);
+  const counts = Object.values(IdleClass).map((idleClass) => table.countOf(idleClass));
+  assertEquals([counts, table.count], [[0, 0, 1, 1], 2]);
+});
+
 Deno.test("FlowTable.expired() gives flows in order of last activity, each class by its own time", () => {
   const table = new FlowTable(1, 8);
   const udp = table.create(metaOf(1, 1, 2, 2), false, micros(0));

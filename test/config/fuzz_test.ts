@@ -118,16 +118,16 @@ function someSections(text: string, prng: Prng): string {
   return text.split(/\n(?=[^\s-])/).filter(() => prng.chance(1, 4)).join("\n");
 }
 
-Deno.test("loadConfig() survives 2,000 mutations of realistic configurations", async () => {
+Deno.test("loadConfig() survives 1,000 mutations of realistic configurations", async () => {
   const prng = new Prng(20_260);
   let good = 0;
-  for (let i = 0; i < 2_000; i++) {
+  for (let i = 0; i < 1_000; i++) {
     const base = i % 2 === 0 ? HANDMADE : SUBSCRIPTION;
     const text = mutate(i % 20 < 2 ? base : someSections(base, prng), prng);
     if (await loadAny(text, HANDMADE_FILES) !== undefined) good++;
   }
   assert(
-    good > 100 && good < 1_900,
+    good > 50 && good < 950,
     `mutations should break some configurations and leave others alone: ${good} are good`,
   );
 });

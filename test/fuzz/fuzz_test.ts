@@ -4,6 +4,7 @@ import { Prng } from "../../core/base/prng.ts";
 import { drawRequest, FUZZ_CONFIG, mutateCapture, replayChecked } from "./capture_fuzz.ts";
 import { builtConversations, FuzzWorld, runWorld } from "./packet_fuzz.ts";
 import { buildCaptures } from "./build_captures.ts";
+import { drawOutbound, readOutboundInput } from "./outbound_fuzz.ts";
 
 const SEED = 20260605;
 
@@ -42,4 +43,13 @@ Deno.test("replay() gives a sound result for 300 mutated captures", async () => 
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("every reader of proxy and name servers' answers survives 5,000 damaged ones", () => {
+  const outcomes = new Set<string>();
+  for (let i = 0; i < 5_000; i++) {
+    const prng = new Prng(SEED).fork(`outbound-${i}`);
+    outcomes.add(readOutboundInput(prng, drawOutbound(prng)));
+  }
+  assert(outcomes.size >= 8, [...outcomes].join());
 });

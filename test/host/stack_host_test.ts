@@ -57,6 +57,18 @@ Deno.test("StackHost carries bytes both ways and keeps a closed half closed", as
   assertEquals(stacks.far.host.relayCount, 0);
 });
 
+Deno.test("StackHost.conn() is not held when its connection has ended before", async () => {
+  await using stacks = new LinkedStacks();
+  const { host } = stacks.near;
+  const alive = stacks.connect(9);
+  assertEquals([host.connCount, host.conn(alive.connection)], [1, alive]);
+  alive.abort();
+  await until(() => host.connCount === 0);
+  const late = host.conn(alive.connection);
+  assertEquals(host.connCount, 0);
+  await assertRejects(() => late.read(new Uint8Array(1)), Deno.errors.ConnectionAborted);
+});
+
 Deno.test("TcpConn is a socket for streams when readable and writable are used", async () => {
   await using server = new LoopbackServer(async (conn) => await conn.readable.pipeTo(conn.writable));
   await using stacks = new LinkedStacks();

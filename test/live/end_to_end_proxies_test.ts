@@ -28,7 +28,7 @@ async function start(lab: Lab, config: string, ...options: string[]): Promise<Ru
 
 async function downloadByName(lab: Lab, host: string, bytes: number, seed: number): Promise<void> {
   const file = `${lab.folder}/down-${seed}`;
-  const command = ["curl", "-sS", "--max-time", "30", "-o", file, `http://${host}:${WEB_PORT}/bytes/${bytes}/${seed}`];
+  const command = ["curl", "-sS", "--max-time", "10", "-o", file, `http://${host}:${WEB_PORT}/bytes/${bytes}/${seed}`];
   const { code, stderr } = await lab.exec("client", withNames(lab, "client", command));
   assertEquals([code, stderr], [0, ""], host);
   assertEquals(sha256(await Deno.readFile(file)), sha256(randomBytes(bytes, seed)));
@@ -37,7 +37,7 @@ async function downloadByName(lab: Lab, host: string, bytes: number, seed: numbe
 async function uploadByName(lab: Lab, host: string, bytes: number, seed: number): Promise<void> {
   const file = `${lab.folder}/up-${seed}`;
   await Deno.writeFile(file, randomBytes(bytes, seed));
-  const command = ["curl", "-sS", "--max-time", "30", "--data-binary", `@${file}`, `http://${host}:${WEB_PORT}/sum`];
+  const command = ["curl", "-sS", "--max-time", "10", "--data-binary", `@${file}`, `http://${host}:${WEB_PORT}/sum`];
   const { code, stdout, stderr } = await lab.exec("client", withNames(lab, "client", command));
   assertEquals([code, stderr, stdout], [0, "", sha256(randomBytes(bytes, seed))], host);
 }

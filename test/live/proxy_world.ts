@@ -111,10 +111,15 @@ export class ProxyWorld {
       "--log-queries",
       "--user=root",
     ];
-    const records = [`--address=/test/${SERVER_V4}`, "--txt-record=text.test,hello from outside", "--local=/test/"];
+    const records = [
+      `--address=/test/${SERVER_V4}`,
+      "--address=/near.test/10.77.0.2",
+      "--txt-record=text.test,hello from outside",
+      "--local=/test/",
+    ];
     const dns = lab.start("server", ["dnsmasq", ...options, ...records]);
     await dns.wrote("started");
-    if (proxies.some((name) => name === "trojan" || name === "vmesstls")) await makeCertificate(lab.folder);
+    if (proxies.some((name) => name === "trojan" || PROGRAM_OF[name] === "v2ray")) await makeCertificate(lab.folder);
     const servers = new Map<string, Running>();
     for (const name of proxies) {
       const program = PROGRAM_OF[name];

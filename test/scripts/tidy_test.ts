@@ -38,6 +38,16 @@ Deno.test("findTested() counts only what is imported directly when the test stan
   assertEquals([...findTested([...TREE, test])], ["core/dns/mod.ts"]);
 });
 
+Deno.test("findTested() follows what test/support/ imports for the tests that use it", () => {
+  const support = { path: "test/support/any.ts", text: 'import { x } from "../../core/dns/mod.ts";' };
+  const dns = { path: "test/dns/any_test.ts", text: 'import { y } from "../support/any.ts";' };
+  const other = { path: "test/sim/any_test.ts", text: 'import { y } from "../support/any.ts";' };
+  const product = (test: { path: string; text: string }) =>
+    [...findTested([...TREE, support, test])].filter((path) => path.startsWith("core/"));
+  assertEquals(product(dns), ["core/dns/mod.ts", "core/dns/cache.ts"]);
+  assertEquals(product(other), ["core/dns/mod.ts"]);
+});
+
 const LONG = { rule: "file-lines", file: "core/a.ts", message: "too long" };
 const REASON = "one table, read top to bottom";
 

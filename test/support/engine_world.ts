@@ -133,6 +133,7 @@ export class EngineWorld {
       translate?: TranslateOptions;
       adapter?: ListAdapter;
       looksUpOwn?: boolean;
+      closedFlowsMax?: number;
     } = {},
   ) {
     this.adapter = options.adapter ?? new ListAdapter(options.kind ?? "tun");
@@ -149,6 +150,7 @@ export class EngineWorld {
         },
         crypto: createQuicCrypto(),
         secret: 1,
+        closedFlowsMax: options.closedFlowsMax,
       },
       verify: options.verify ?? Verify.None,
       hasPolicy: options.hasPolicy ?? false,

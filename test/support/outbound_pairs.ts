@@ -136,7 +136,7 @@ export const PAIRS: readonly Pair[] = [
     closesHalf: true,
   },
   vmess("auto"),
-  vmess("chacha20-poly1305"),
+  vmess("aes-128-gcm"),
   vmess("none"),
   VLESS,
   overWebSocket(vmess("auto")),

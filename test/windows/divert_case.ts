@@ -3,24 +3,36 @@ import type { Running } from "../live/lab.ts";
 import type { WindowsLab } from "./lab.ts";
 import { WEB_PORT, writeForWindows } from "./windows_test_case.ts";
 
-/** The rule that needs a name makes weir answer each connection of that port itself, and carry it by a connection of its own. */
-function configOf(lab: WindowsLab, mode: string): string {
-  return `weir: { divert: { enable: true, mode: ${mode} } }
-sniffer: { enable: true, sniff: { HTTP: { ports: [${WEB_PORT}] } } }
-rules:
-  - PROCESS-NAME,game.exe,REJECT
-  - PROCESS-PATH,${lab.home.programs}\\chat.exe,REJECT
-  - DOMAIN,blocked.example,REJECT
-  - MATCH,DIRECT
-`;
+/** What weir.exe is started with. */
+export interface DivertCase {
+  readonly mode: string;
+  readonly rules: readonly string[];
+  readonly level?: string;
 }
 
-/** Starts weir.exe with that mode. */
-export async function startDivert(lab: WindowsLab, mode: string, level = "debug"): Promise<Running> {
-  const config = await writeForWindows(lab, "divert.yaml", configOf(lab, mode));
+/**
+ * Rules by process and by name. The one that needs a name makes weir answer each connection of that port itself, and carry it by a connection of its
+ * own.
+ */
+export function rulesOfAll(lab: WindowsLab): string[] {
+  const chat = `PROCESS-PATH,${lab.home.programs}\\chat.exe,REJECT`;
+  return ["PROCESS-NAME,game.exe,REJECT", chat, "DOMAIN,blocked.example,REJECT", "MATCH,DIRECT"];
+}
+
+/** Starts weir.exe over WinDivert. */
+export async function startDivert(lab: WindowsLab, { mode, rules, level = "debug" }: DivertCase): Promise<Running> {
+  const text = `weir: { divert: { enable: true, mode: ${mode} } }
+sniffer: { enable: true, sniff: { HTTP: { ports: [${WEB_PORT}] } } }
+rules:
+${rules.map((rule) => `  - ${rule}\n`).join("")}`;
+  const config = await writeForWindows(lab, "divert.yaml", text);
   const library = `--iphlpapi=${lab.home.programs}\\weir-iphlpapi.dll`;
   const weir = lab.startWeir(["run", library, `--config=${config}`, `--log=${level}`]);
-  await weir.wrote("windivert is up");
+  if (level !== "warning") await weir.wrote("windivert is up");
+  for (let tries = 0; (await lab.state()).divert.handles === 0; tries++) {
+    if (tries === 300) throw new Error(`weir does not divert: ${weir.text}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
   return weir;
 }
 

@@ -1,7 +1,7 @@
 /** weir.exe over WinDivert for long: it keeps its memory and its handles, and when it is killed the machine goes on without it. */
 import { assert, assertEquals } from "@std/assert";
 import { SERVER_V4, type WindowsLab } from "./lab.ts";
-import { startDivert, tablesOf } from "./divert_case.ts";
+import { rulesOfAll, startDivert, tablesOf } from "./divert_case.ts";
 import { download, startWebServer, WEB_PORT, windowsTest } from "./windows_test_case.ts";
 
 const MANY_CONNECTIONS = new URL("./programs/many_connections.ts", import.meta.url);
@@ -32,7 +32,7 @@ windowsTest(
   `weir.exe keeps its memory and handles over ${CONNECTIONS} diverted connections, and nothing hangs on its life`,
   async (lab) => {
     await startWebServer(lab);
-    const weir = await startDivert(lab, "netstack", "info");
+    const weir = await startDivert(lab, { mode: "netstack", rules: rulesOfAll(lab), level: "info" });
     const { pid } = weir.child;
     await connect(lab, CONNECTIONS / 5);
     const [memory, handles] = [await memoryOf(pid), await handlesOf(lab)];

@@ -1,7 +1,7 @@
 /** `weir run` over WinDivert under Wine, in both modes: every byte compared, rules hit by process, nothing lost, nothing left behind. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { randomBytes, sha256 } from "../live/programs/bytes.ts";
-import { startDivert, tablesOf } from "./divert_case.ts";
+import { rulesOfAll, startDivert, tablesOf } from "./divert_case.ts";
 import { SERVER_V4, SERVER_V6 } from "./lab.ts";
 import { downloadAtOnce, PARALLEL_COUNT, sendDatagrams } from "./transfers.ts";
 import { download, runClient, startWebServer, upload, WEB_PORT, windowsTest } from "./windows_test_case.ts";
@@ -21,7 +21,7 @@ for (const mode of ["netstack", "redirect"]) {
   windowsTest(`weir.exe carries what WinDivert diverts when the mode is ${mode}`, async (lab, context) => {
     await startWebServer(lab);
     await lab.startDeno(lab.world, DNS_SERVER, [SERVER_V4]).wrote("name server listens");
-    const weir = await startDivert(lab, mode);
+    const weir = await startDivert(lab, { mode, rules: rulesOfAll(lab) });
     assert((await tablesOf(lab)).includes("NFQUEUE"));
     await context.step("100 MB down and up", async () => {
       await download(lab, SERVER_V4, HUNDRED_MB, 1);

@@ -17,10 +17,13 @@ import {
   VmessSecurity,
 } from "./header.ts";
 
-/** The cipher of that name in a configuration; undefined when weir does not have it. `auto` is what this machine is quick with. */
+/**
+ * The cipher of that name in a configuration; undefined when weir does not have it. `auto` is what the runtime is quick with: Deno's node:crypto does
+ * AES-GCM without the processor's help, and ChaCha20-Poly1305 four to six times as fast. Servers take both.
+ */
 export function vmessSecurity(name: string): VmessSecurity | undefined {
-  if (name === "auto" || name === "aes-128-gcm") return VmessSecurity.Aes128Gcm;
-  if (name === "chacha20-poly1305") return VmessSecurity.ChaCha20Poly1305;
+  if (name === "aes-128-gcm") return VmessSecurity.Aes128Gcm;
+  if (name === "auto" || name === "chacha20-poly1305") return VmessSecurity.ChaCha20Poly1305;
   return name === "none" ? VmessSecurity.None : undefined;
 }
 

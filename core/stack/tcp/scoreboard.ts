@@ -29,13 +29,15 @@ export const SegmentMark = {
 const ROW = 4;
 const ROWS_MIN = 16;
 
+const NO_ROWS = new Int32Array(0);
+
 function createRows(count: number): Int32Array {
   return new Int32Array(count * ROW);
 }
 
 /** The segments in flight of one connection. Sequence numbers and times are signed 32-bit numbers; times wrap after 71 minutes. */
 export class Scoreboard {
-  #rows: Int32Array = createRows(ROWS_MIN);
+  #rows: Int32Array = NO_ROWS;
   #head = 0;
   /** Segments not cumulatively acknowledged. */
   count = 0;
@@ -108,7 +110,7 @@ export class Scoreboard {
 
   /** Notes a segment that was just sent for the first time. */
   append(start: number, end: number, now: number, marks: number): void {
-    if (this.count > this.#mask) this.#resize((this.#mask + 1) * 2);
+    if (this.count > this.#mask) this.#grow();
     const at = this.#at(this.count++);
     this.#rows[at] = start;
     this.#rows[at + 1] = end;
@@ -116,7 +118,7 @@ export class Scoreboard {
     this.#rows[at + 3] = marks;
   }
 
-  /** Forgets everything, and most of the memory. */
+  /** Forgets everything, and gives the memory back. */
   clear(): void {
     this.count = 0;
     this.sackedBytes = 0;
@@ -125,7 +127,7 @@ export class Scoreboard {
     this.sackedCount = 0;
     this.lostCount = 0;
     this.#head = 0;
-    if (this.#mask + 1 > ROWS_MIN) this.#rows = createRows(ROWS_MIN);
+    this.#rows = NO_ROWS;
   }
 
   /** Begins a new report of what an ACK brings. */
@@ -214,7 +216,7 @@ export class Scoreboard {
   /** Cuts a segment in two after `length` bytes; false when there is no room for one more. */
   split(index: number, length: number): boolean {
     if (this.count >= 2 * TCP_SEGMENTS_IN_FLIGHT_MAX) return false;
-    if (this.count > this.#mask) this.#resize((this.#mask + 1) * 2);
+    if (this.count > this.#mask) this.#grow();
     const rows = this.#rows;
     for (let i = this.count; i > index + 1; i--) this.#move(this.#at(i - 1), this.#at(i));
     this.count++;
@@ -351,8 +353,8 @@ export class Scoreboard {
     rows[to + 3] = rows[from + 3]!;
   }
 
-  #resize(count: number): void {
-    const grown = createRows(count);
+  #grow(): void {
+    const grown = createRows(this.#rows === NO_ROWS ? ROWS_MIN : (this.#mask + 1) * 2);
     const old = this.#rows;
     for (let i = 0; i < this.count; i++) {
       const at = this.#at(i);

@@ -134,9 +134,16 @@ void divert_cancel(struct divert_handle *handle);
 DWORD divert_connect(struct divert_handle *handle, INT16 priority);
 uint64_t divert_digest(const uint8_t *bytes, UINT count);
 
+/* windivert_events.c */
+/* The system's tables of sockets, read when they are asked for. Packets that came in one go can share them: their sockets were there before. */
+struct divert_tables {
+	void *tables[2][2];
+};
+void divert_forget_tables(struct divert_tables *tables);
 /* Tells FLOW and SOCKET handles of the tuple of an outbound packet, once, with the process that the system's tables name. */
-void divert_tell_events(const uint8_t *packet, UINT bytes, BOOL is_outbound);
+void divert_tell_events(struct divert_tables *tables, const uint8_t *packet, UINT bytes, BOOL is_outbound);
 
+/* windivert_checksum.c */
 /* Computes the checksums whose bits are clear, of a packet that is no fragment. */
 void divert_checksums(uint8_t *packet, UINT bytes, uint8_t bits);
 /* Makes the packet and its address what they are where the network card computes the checksums: they are not there yet. */

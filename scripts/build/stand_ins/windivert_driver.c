@@ -25,6 +25,7 @@ struct gathered {
 	struct answer *answers;
 	UINT answer_count;
 	struct queued *first, **end;
+	struct divert_tables tables;
 };
 
 static BOOL is_receive_shut(struct divert_handle *handle)
@@ -74,7 +75,7 @@ static void judge(struct divert_handle *handle, uint8_t *body, BOOL is_shut, str
 		return;
 	/* Sockets and flows are told of before their first packet. */
 	if (!head.is_impostor)
-		divert_tell_events(packet, head.bytes, head.is_outbound);
+		divert_tell_events(&gathered->tables, packet, head.bytes, head.is_outbound);
 	if (handle->flags & FLAG_DROP)
 		return;
 	if (sniffs)
@@ -122,6 +123,7 @@ static DWORD WINAPI read_offers(void *context)
 		if (got <= 0)
 			break;
 		held += (UINT)got;
+		divert_forget_tables(&gathered.tables);
 		gathered.answer_count = 0;
 		gathered.first = NULL;
 		gathered.end = &gathered.first;
@@ -142,6 +144,7 @@ static DWORD WINAPI read_offers(void *context)
 		divert_serve(handle);
 		LeaveCriticalSection(&handle->lock);
 	}
+	divert_forget_tables(&gathered.tables);
 	free(gathered.answers);
 	free(bytes);
 	return 0;

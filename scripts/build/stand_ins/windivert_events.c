@@ -4,10 +4,17 @@
 #include <iphlpapi.h>
 #include <string.h>
 
-#define SEEN_MAX 4096
+/* Tuples share a row of places: two of one place would push each other out with every packet. */
+#define ROWS 8192
+#define PLACES 8
 
-/* Tuples that were told, the newest of each place, under divert_lock; one that was pushed out is told again. */
-static uint64_t seen[SEEN_MAX];
+/* Tuples that were told, the newest of each row, under divert_lock; one that was pushed out is told again. */
+struct seen {
+	uint64_t hash;
+	/* The sequence number of its SYN. */
+	uint32_t begin;
+};
+static struct seen seen[ROWS][PLACES];
 
 static uint64_t hash_of(const struct divert_address *address)
 {
@@ -42,29 +49,53 @@ static UINT port_of(DWORD field)
 	return ntohs((u_short)field);
 }
 
-/* The process with that local port, by the table of that family. */
-static DWORD find_process(BOOL is_tcp, ULONG family, UINT port)
-{
-	void *table = read_table(is_tcp, family);
-	DWORD process = 0, count = table == NULL ? 0 : *(DWORD *)table;
+/* Who a socket of no Windows program belongs to: the lab's Linux programs are to Windows what the system itself is. */
+#define SYSTEM_PROCESS 4
 
-	for (DWORD row = 0; row < count && process == 0; row++) {
-		if (is_tcp && family == AF_INET) {
-			MIB_TCPROW_OWNER_PID *at = &((MIB_TCPTABLE_OWNER_PID *)table)->table[row];
-			process = port_of(at->dwLocalPort) == port ? at->dwOwningPid : 0;
+/* The table of that kind as it is in hand; Wine needs long to make one. */
+static const void *table_of(struct divert_tables *tables, BOOL is_tcp, BOOL is_v6)
+{
+	void **place = &tables->tables[is_tcp][is_v6];
+
+	if (*place == NULL)
+		*place = read_table(is_tcp, is_v6 ? AF_INET6 : AF_INET);
+	return *place;
+}
+
+/* The process with that local port, by the table of that family; 0 when no socket has it. */
+static DWORD find_process(struct divert_tables *tables, BOOL is_tcp, BOOL is_v6, UINT port)
+{
+	const void *table = table_of(tables, is_tcp, is_v6);
+	DWORD process = 0, count = table == NULL ? 0 : *(const DWORD *)table;
+
+	for (DWORD row = 0; row < count && (process == 0 || process == SYSTEM_PROCESS); row++) {
+		DWORD field, owner;
+
+		if (is_tcp && !is_v6) {
+			field = ((const MIB_TCPTABLE_OWNER_PID *)table)->table[row].dwLocalPort;
+			owner = ((const MIB_TCPTABLE_OWNER_PID *)table)->table[row].dwOwningPid;
 		} else if (is_tcp) {
-			MIB_TCP6ROW_OWNER_PID *at = &((MIB_TCP6TABLE_OWNER_PID *)table)->table[row];
-			process = port_of(at->dwLocalPort) == port ? at->dwOwningPid : 0;
-		} else if (family == AF_INET) {
-			MIB_UDPROW_OWNER_PID *at = &((MIB_UDPTABLE_OWNER_PID *)table)->table[row];
-			process = port_of(at->dwLocalPort) == port ? at->dwOwningPid : 0;
+			field = ((const MIB_TCP6TABLE_OWNER_PID *)table)->table[row].dwLocalPort;
+			owner = ((const MIB_TCP6TABLE_OWNER_PID *)table)->table[row].dwOwningPid;
+		} else if (!is_v6) {
+			field = ((const MIB_UDPTABLE_OWNER_PID *)table)->table[row].dwLocalPort;
+			owner = ((const MIB_UDPTABLE_OWNER_PID *)table)->table[row].dwOwningPid;
 		} else {
-			MIB_UDP6ROW_OWNER_PID *at = &((MIB_UDP6TABLE_OWNER_PID *)table)->table[row];
-			process = port_of(at->dwLocalPort) == port ? at->dwOwningPid : 0;
+			field = ((const MIB_UDP6TABLE_OWNER_PID *)table)->table[row].dwLocalPort;
+			owner = ((const MIB_UDP6TABLE_OWNER_PID *)table)->table[row].dwOwningPid;
 		}
+		if (port_of(field) == port)
+			process = owner == 0 ? SYSTEM_PROCESS : owner;
 	}
-	free(table);
 	return process;
+}
+
+void divert_forget_tables(struct divert_tables *tables)
+{
+	for (int at = 0; at < 4; at++) {
+		free(tables->tables[at / 2][at % 2]);
+		tables->tables[at / 2][at % 2] = NULL;
+	}
 }
 
 /* Host order, the least significant word first; IPv4 as ::ffff:a.b.c.d. */
@@ -94,7 +125,26 @@ static void tell(struct divert_address *address, int layer, int event)
 	LeaveCriticalSection(&divert_lock);
 }
 
-void divert_tell_events(const uint8_t *packet, UINT bytes, BOOL is_outbound)
+/* Whether the flow was told of already; it is from now on. `begin` is 0 but for a SYN. The caller holds divert_lock. */
+static BOOL note(uint64_t hash, uint32_t begin)
+{
+	static UINT oldest;
+	struct seen *row = seen[hash % ROWS], *place = NULL;
+	BOOL is_known;
+
+	for (UINT at = 0; at < PLACES && place == NULL; at++)
+		if (row[at].hash == hash)
+			place = &row[at];
+	is_known = place != NULL && (begin == 0 || place->begin == begin);
+	if (place == NULL)
+		place = &row[oldest++ % PLACES];
+	place->hash = hash;
+	if (begin != 0)
+		place->begin = begin;
+	return is_known;
+}
+
+void divert_tell_events(struct divert_tables *tables, const uint8_t *packet, UINT bytes, BOOL is_outbound)
 {
 	struct divert_address address = { 0 };
 	BOOL is_v6 = packet[0] >> 4 == 6;
@@ -102,6 +152,7 @@ void divert_tell_events(const uint8_t *packet, UINT bytes, BOOL is_outbound)
 	uint8_t protocol = is_v6 ? packet[6] : packet[9];
 	LARGE_INTEGER now;
 	uint64_t hash;
+	uint32_t begin = 0;
 	BOOL is_known;
 
 	if (!is_outbound || bytes < head + 4 || (protocol != 6 && protocol != 17))
@@ -112,16 +163,22 @@ void divert_tell_events(const uint8_t *packet, UINT bytes, BOOL is_outbound)
 	give_address(packet + (is_v6 ? 8 : 12), is_v6, address.flow.local);
 	give_address(packet + (is_v6 ? 24 : 16), is_v6, address.flow.remote);
 	hash = hash_of(&address);
+	/* A SYN begins a new flow even on an old tuple, but not when it is only sent again. */
+	if (protocol == 6 && bytes > head + 13 && (packet[head + 13] & 0x12) == 2)
+		memcpy(&begin, packet + head + 4, sizeof begin);
 	EnterCriticalSection(&divert_lock);
-	/* A SYN begins a new flow even on an old tuple. */
-	is_known = seen[hash % SEEN_MAX] == hash && !(protocol == 6 && bytes > head + 13 && (packet[head + 13] & 0x12) == 2);
-	seen[hash % SEEN_MAX] = hash;
+	is_known = note(hash, begin);
 	LeaveCriticalSection(&divert_lock);
 	if (is_known)
 		return;
-	address.flow.process = find_process(protocol == 6, is_v6 ? AF_INET6 : AF_INET, address.flow.local_port);
-	if (address.flow.process == 0 && !is_v6)
-		address.flow.process = find_process(protocol == 6, AF_INET6, address.flow.local_port);
+	address.flow.process = find_process(tables, protocol == 6, is_v6, address.flow.local_port);
+	/* A socket of both versions is in the other table. */
+	if (!is_v6 && (address.flow.process == 0 || address.flow.process == SYSTEM_PROCESS)) {
+		DWORD other = find_process(tables, protocol == 6, TRUE, address.flow.local_port);
+
+		if (other != 0)
+			address.flow.process = other;
+	}
 	if (address.flow.process == 0)
 		return;
 	QueryPerformanceCounter(&now);

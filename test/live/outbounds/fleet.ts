@@ -186,7 +186,7 @@ export function rowsOf(fleet: Fleet, secrets: Secrets = SECRETS): Row[] {
     ws: `, ${ws}`,
     "ws-tls": `, ${ws}, tls: true, ${trust(fleet)}`,
   };
-  for (const cipher of ["auto", "chacha20-poly1305", "none"]) {
+  for (const cipher of ["auto", "aes-128-gcm", "none"]) {
     for (const [transport, more] of Object.entries(over)) {
       const yaml = `type: vmess, ${
         at(`vmess-${transport}`)

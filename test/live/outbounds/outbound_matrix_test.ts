@@ -32,8 +32,8 @@ const LARGE =
 const COLUMNS = [
   "1 MB",
   "100 MB",
-  "half-close",
-  "answers after 4 s",
+  "half-close: answer",
+  "half-close: download",
   "UDP",
   "wrong secret",
   "stalls",
@@ -76,10 +76,10 @@ async function carry(world: World, index: number, bytes: number): Promise<string
   }
 }
 
-async function halfClosed(world: World, index: number, afterMs: number): Promise<string> {
+async function halfClosed(world: World, index: number, kind: "answer" | "download"): Promise<string> {
   try {
     const stream = await connect(world, index);
-    const result = await closeHalf(stream, afterMs, 3 + index);
+    const result = await closeHalf(stream, kind, 3 + index);
     stream.abort();
     return result;
   } catch (error) {
@@ -91,12 +91,14 @@ async function halfClosed(world: World, index: number, afterMs: number): Promise
 async function datagrams({ outbounds, udpTargets }: World, index: number): Promise<string> {
   const settings = outbounds.find(String(index))!;
   if (settings.protocol.kind === "http") return "n/a: HTTP carries none";
-  const sizes = [1, 500, 1_300, 4_000];
+  if (settings.protocol.kind === "ss" && settings.protocol.cipher.startsWith("2022")) {
+    return "n/a: the server is simulated, for streams";
+  }
+  const sizes = [1, 500, 1_300, 1_470];
   const missing = new Set(udpTargets.flatMap((port) => sizes.map((size) => `${port} ${size}`)));
   let wrong = "";
   const all = Promise.withResolvers<string>();
-  let channel: DatagramChannel | undefined;
-  channel = openChannel(outbounds, outbounds.hopsOf([String(index)]), {
+  const channel: DatagramChannel = openChannel(outbounds, outbounds.hopsOf([String(index)]), {
     received: (source, payload) => {
       const port = payload[0]! << 8 | payload[1]!;
       const sent = randomBytes(payload.length - 2, port);
@@ -112,7 +114,7 @@ async function datagrams({ outbounds, udpTargets }: World, index: number): Promi
   channel.close();
   if (ended !== "") return ended;
   if (wrong !== "") return wrong;
-  return missing.size === 0 ? `${udpTargets.length} peers, 1 to 4,000 bytes` : `${missing.size} datagrams are missing`;
+  return missing.size === 0 ? `${udpTargets.length} peers, 1 to 1,470 bytes` : `${missing.size} datagrams are missing`;
 }
 
 async function wrongSecret(world: World, wrong: Outbounds, index: number): Promise<string> {
@@ -176,10 +178,11 @@ async function stall(world: World, index: number, stream: Duplex, goOn: Promise<
     : `opening: ${opened.failure}`;
   opened?.stream?.abort();
   await goOn;
+  let isWritten = false;
+  void writing.then(() => isWritten = true, () => {});
   const reading = (async () => {
     const reader = new StreamReader(stream);
-    await writing;
-    for (let got = 0; got < written; got += 65_536) {
+    for (let got = 0; !isWritten || got < written; got += 65_536) {
       if (await reader.take(65_536) === undefined) return `CUT at ${got} of ${written}`;
     }
     return "then go on";
@@ -209,29 +212,83 @@ async function killed(stream: Duplex): Promise<string> {
 }
 
 async function eachRow(
-  world: World,
+  { rows, cells }: World,
   column: Column,
   work: (index: number) => Promise<string>,
   at1: number,
 ): Promise<void> {
-  const indices = world.rows.keys();
+  const indices = rows.keys();
   const next = async () => {
     for (const index of indices) {
-      world.cells[index]![column] = await work(index).catch((error) => `THROWN: ${messageOf(error)}`);
+      cells[index]![column] = await work(index).catch((error) => `THROWN: ${messageOf(error)}`);
     }
   };
-  if (Deno.env.get("COLS") && !Deno.env.get("COLS")!.includes(column)) return;
   await Promise.all(Array.from({ length: at1 }, next));
+}
+
+/** All servers stand still for a while; later all of them die. */
+async function faults(world: World, servers: Servers): Promise<void> {
+  const { length } = world.rows;
+  const openAll = () => Promise.all(Array.from({ length }, (_, index) => openEcho(world, index)));
+  const stalled = await openAll();
+  servers.signal("SIGSTOP");
+  const goOn = new Promise<void>((resolve) => setTimeout(resolve, 12_000)).then(() => servers.signal("SIGCONT"));
+  await eachRow(world, "stalls", async (index) => {
+    const stream = stalled[index];
+    return stream === undefined ? "NO ECHO" : await stall(world, index, stream, goOn);
+  }, length);
+  const open = await openAll();
+  servers.signal("SIGKILL");
+  await eachRow(world, "killed", async (index) => {
+    const stream = open[index];
+    return stream === undefined ? "NO ECHO" : await killed(stream);
+  }, length);
+}
+
+/** Messages of libraries point to manuals; the table does without. */
+function shown(text: string): string {
+  return text.replace(/: https:\S+/g, "").replaceAll("|", "/");
 }
 
 function print({ rows, cells }: World): void {
   const lines = [
     ["protocol", "transport", ...COLUMNS],
     ...rows.map(({ protocol, transport }, index) => {
-      return [protocol, transport, ...COLUMNS.map((column) => cells[index]![column] ?? "MISSING")];
+      return [protocol, transport, ...COLUMNS.map((column) => shown(cells[index]![column] ?? "MISSING"))];
     }),
   ];
   console.log(lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n"));
+}
+
+/** What each cell must say. Servers decide what survives a half-close: that is Debian's versions of 2026. */
+function expected({ protocol, transport, yaml }: Row, column: Column): RegExp {
+  const isPlain = transport.startsWith("tcp") && !transport.includes("through");
+  const isV2ray = /^(vmess|vless)|^http login$/.test(protocol) && !(protocol === "http login" && transport === "tcp");
+  const keepsHalves = (protocol === "socks5" && isPlain) || transport === "tcp (simulated)";
+  switch (column) {
+    case "1 MB":
+      return /^ok$/;
+    case "100 MB":
+      return LARGE.test(`${protocol} ${transport}`) ? /^ok, / : /^n\/a: for time$/;
+    case "half-close: answer":
+      return keepsHalves ? /^kept$/ : isV2ray ? /^(ended|broken) after 1 to 2 s$|^not told$/ : /^ended at once$/;
+    case "half-close: download":
+      return keepsHalves || isV2ray ? /^kept$/ : /^ended at once$/;
+    case "UDP":
+      if (protocol === "socks5 login") return /^Cannot .* command not supported$/; // microsocks carries none
+      return yaml.includes("udp: true") && !transport.includes("simulated") ? /^3 peers, 1 to 1,470 bytes$/ : /^n\/a: /;
+    case "wrong secret":
+      if (protocol === "socks5" || protocol === "http") return /^n\/a: it has none$/;
+      return /login$/.test(protocol)
+        ? /^Cannot (use|reach) .*(40[17]|refuses the user name)/
+        : /^(?!CARRIED|THE SECRET)/;
+    case "stalls": {
+      const answersFirst = /^(socks5|http)/.test(protocol) || !isPlain;
+      return new RegExp(`^${answersFirst ? "opening: timedOut" : "opens unasked"}; writes wait, then go on$`);
+    }
+    case "killed":
+      return /^(ended|broken)/;
+  }
 }
 
 const REASON = whyWithout("the matrix of proxies is skipped", FLEET_PROGRAMS);
@@ -256,56 +313,22 @@ Deno.test({
       udpTargets: ports.slice(1),
       cells: rows.map(() => ({})),
     };
-    const mark = (what: string, from = performance.now()) => () =>
-      console.log(what, Math.round(performance.now() - from), "ms");
-    let done = mark("1 MB");
     await eachRow(world, "1 MB", (index) => carry(world, index, MEGABYTE), 2);
-    done();
-    done = mark("half");
-    await eachRow(world, "half-close", (index) => halfClosed(world, index, 0), 4);
-    await eachRow(world, "answers after 4 s", (index) => halfClosed(world, index, 4_000), rows.length);
-    done();
-    done = mark("udp");
+    await eachRow(world, "half-close: answer", (index) => halfClosed(world, index, "answer"), 8);
+    await eachRow(world, "half-close: download", (index) => halfClosed(world, index, "download"), rows.length);
     await eachRow(world, "UDP", (index) => datagrams(world, index), 6);
-    done();
-    done = mark("wrong");
     await eachRow(world, "wrong secret", (index) => wrongSecret(world, wrong, index), rows.length);
-    done();
-    done = mark("100");
     await eachRow(world, "100 MB", (index) => {
       const { protocol, transport } = rows[index]!;
-      return LARGE.test(`${protocol} ${transport}`)
-        ? carry(world, index, 100 * MEGABYTE)
-        : Promise.resolve("n/a: for time");
+      if (!LARGE.test(`${protocol} ${transport}`)) return Promise.resolve("n/a: for time");
+      return carry(world, index, 100 * MEGABYTE);
     }, 1);
-    done();
-    done = mark("stalls");
-    {
-      const streams = await Promise.all(rows.map((_, index) => openEcho(world, index)));
-      servers.signal("SIGSTOP");
-      const goOn = new Promise<void>((resolve) => setTimeout(resolve, 14_000)).then(() => servers.signal("SIGCONT"));
-      await eachRow(
-        world,
-        "stalls",
-        (index) =>
-          streams[index] === undefined ? Promise.resolve("NO ECHO") : stall(world, index, streams[index]!, goOn),
-        rows.length,
-      );
-    }
-    done();
-    done = mark("killed");
-    {
-      const streams = await Promise.all(rows.map((_, index) => openEcho(world, index)));
-      servers.signal("SIGKILL");
-      await eachRow(
-        world,
-        "killed",
-        (index) => streams[index] === undefined ? Promise.resolve("NO ECHO") : killed(streams[index]!),
-        rows.length,
-      );
-    }
-    done();
+    await faults(world, servers);
     print(world);
-    assertEquals(world.cells.filter((cells) => COLUMNS.some((column) => cells[column] === undefined)), []);
+    const bad = world.cells.flatMap((cells, index) =>
+      COLUMNS.filter((column) => !expected(rows[index]!, column).test(cells[column] ?? "MISSING"))
+        .map((column) => `${rows[index]!.protocol} ${rows[index]!.transport}: ${column}: ${cells[column]}`)
+    );
+    assertEquals(bad, []);
   },
 });

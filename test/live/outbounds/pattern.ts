@@ -33,7 +33,7 @@ export function patternSum(bytes: number, seed: number): string {
 }
 
 /** What tells the target what to do. */
-export function targetHead(mode: 0 | 1 | 2, afterMs: number, up: number, down: number, seed: number): Uint8Array {
+export function targetHead(mode: 0 | 1 | 2 | 3, afterMs: number, up: number, down: number, seed: number): Uint8Array {
   const view = new DataView(new ArrayBuffer(HEAD_BYTES));
   view.setUint8(0, mode);
   view.setUint16(1, afterMs);

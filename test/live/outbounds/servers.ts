@@ -94,6 +94,7 @@ export class Servers {
       stdout: "piped",
       stderr: "piped",
       env: { NO_COLOR: "1" },
+      detached: true,
     }).spawn();
     let output = "";
     const read = async (stream: ReadableStream<Uint8Array>) => {
@@ -134,12 +135,9 @@ export class Servers {
   signal(name: Deno.Signal, only?: RunningServer): void {
     for (const { server } of this.#running) {
       if (only !== undefined && server !== only) continue;
-      try {
-        // Some have children; all are in one group.
-        Deno.kill(-server.child.pid, name);
-      } catch {
-        // It has ended already.
-      }
+      // Some have children; all are in one group. One that has ended already is none any more.
+      const args = ["-s", name.replace("SIG", ""), "--", `-${server.child.pid}`];
+      new Deno.Command("kill", { args, stdin: "null", stdout: "null", stderr: "null" }).outputSync();
     }
   }
 

@@ -3,7 +3,7 @@
  *
  * TCP  the client sends: mode (1) after-ms (2) up (4) down (4) seed (4), then `up` bytes; the target sends `down` bytes.
  *      mode 0: both at once; then the SHA-256 of what came (32). Mode 1: `down` and SHA-256 only once the client has closed its half, and so late.
- *      Mode 2: each byte that comes goes back.
+ *      Mode 2: each byte that comes goes back. Mode 3: `down` over so long a time, whether the client has closed its half or not.
  * UDP  each datagram goes back with the target's own port (2) before it.
  */
 import { createHash } from "node:crypto";
@@ -38,6 +38,14 @@ async function echo(conn: Deno.TcpConn): Promise<void> {
   }
 }
 
+async function sendSlowly(conn: Deno.TcpConn, overMs: number, down: number, seed: number): Promise<void> {
+  const piece = new Pattern(seed).next();
+  for (let at = 0; at < down; at += 1_000) {
+    await sendAll(conn, piece.subarray(at, Math.min(at + 1_000, down)));
+    await new Promise((resolve) => setTimeout(resolve, overMs * 1_000 / down));
+  }
+}
+
 async function serve(conn: Deno.TcpConn): Promise<void> {
   const head = await take(conn, HEAD_BYTES);
   if (head === undefined) return;
@@ -50,6 +58,7 @@ async function serve(conn: Deno.TcpConn): Promise<void> {
     view.getUint32(11),
   ];
   if (mode === 2) return await echo(conn);
+  if (mode === 3) return await sendSlowly(conn, afterMs, down, seed);
   const hash = createHash("sha256");
   const buffer = new Uint8Array(262_144);
   const receive = async () => {

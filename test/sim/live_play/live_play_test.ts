@@ -95,7 +95,12 @@ Deno.test("replay() plays proxied flows when the stack is asked for, and both re
   }
   assertEquals(result.flows.map(({ play: _, ...rest }) => rest), plain.flows);
   const text = renderReplay(result, { columns: 120, color: false, explain: false });
-  assert(text.includes("played, all equal: 811 B up, 1.03 kB down compared, by socks5: 836 B up, 1.06 kB down on the wire\n"), text);
+  assert(
+    text.includes(
+      "played, all equal: 811 B up, 1.03 kB down compared, by socks5: 836 B up, 1.06 kB down on the wire\n",
+    ),
+    text,
+  );
   assert(text.includes(`${played.length} flows for the stack: ${played.length} equal; `), text);
   assert(renderReport(result, { title: "demo" }).includes("played, all equal: 811 B up"));
 });

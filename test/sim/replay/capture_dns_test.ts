@@ -1,6 +1,5 @@
 /** Rules that need an address, answered from the capture's own DNS answers, real ones and fake ones. */
 import { assertEquals } from "@std/assert";
-import { parsePrefix } from "../../../core/base/ip_address.ts";
 import type { ReplayResult } from "../../../core/cli/replay_result.ts";
 import { replay } from "../../../sim/mod.ts";
 import { PcapngWriter } from "../../../sim/capture/write.ts";
@@ -80,5 +79,4 @@ Deno.test("replay() never takes a fake address for the answer to a lookup, and s
 Deno.test("replay() leaves the same addresses alone where the configuration gives out none", async () => {
   const result = await run([dns(FAKE), syn(FAKE)], RULES, false);
   assertEquals(seen(result), [["a.test", "redir-host", FAKE, "IPCIDR"]]);
-  assertEquals(parsePrefix("198.18.0.1/16") === undefined, false);
 });

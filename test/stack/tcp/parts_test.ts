@@ -110,6 +110,18 @@ Deno.test("Scoreboard agrees with a plain list through seeded sending, SACKs, lo
   }
 });
 
+Deno.test("Scoreboard holds no memory before the first segment and after clear()", () => {
+  const board = new Scoreboard();
+  assertEquals(board.memoryBytes, 0);
+  for (let round = 0; round < 2; round++) {
+    for (let i = 0; i < 100; i++) board.append(i * 10, i * 10 + 10, i, 0);
+    assertEquals([board.count, board.start(99), board.end(99), board.sentAt(7)], [100, 990, 1_000, 7]);
+    assert(board.memoryBytes > 0);
+    board.clear();
+    assertEquals([board.count, board.memoryBytes], [0, 0]);
+  }
+});
+
 Deno.test("Scoreboard cuts and joins segments without losing a byte", () => {
   const board = new Scoreboard();
   board.append(0, 1_000, 1, SegmentMark.Fin);
