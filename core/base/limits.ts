@@ -1005,6 +1005,9 @@ export const DIAL_AGAIN_MS_MIN = 10;
 /** Longest wait between two tries. Units: ms. Source: mihomo component/slowdown. */
 export const DIAL_AGAIN_MS_MAX = 1_000;
 
+/** How often new fake addresses are written to their file. Units: ms. */
+export const FAKE_IP_KEEP_MS = 30_000;
+
 /** Rules of the Windows firewall that are read. Overflow: the others are not looked at. */
 export const FIREWALL_RULES_MAX = 20_000;
 

@@ -6,7 +6,7 @@ import type { WeirConfig } from "../config/load.ts";
 import { namePolicyOf, sniffOptionsOf } from "../config/sniffing.ts";
 import { createFarSide } from "../host/create_far_side.ts";
 import { Dialer, type OwnSources } from "../host/dial.ts";
-import { fakeIpPath, readFakeIps, writeFakeIps } from "../host/fake_ip_file.ts";
+import { FakeIpKeeper, fakeIpPath, readFakeIps } from "../host/fake_ip_file.ts";
 import type { ResetSocket } from "../host/duplex.ts";
 import type { DeviceSettings, LiveDevice, OpenDevice } from "../host/live_device.ts";
 import { LiveEngine, type LiveLookups } from "../host/live_engine.ts";
@@ -313,6 +313,10 @@ async function carryTraffic(
     say: (text) => log.say("debug", text),
   });
   const { farSide } = running;
+  const keeper = storePath === undefined
+    ? undefined
+    : new FakeIpKeeper(storePath, () => farSide.given?.fakeIps(), (message) => log.say("warning", message));
+  keeper?.start();
   const askPolicy = askPolicyOf(policy, config.decide.programs, (message) => log.say("warning", message));
   const live = new LiveEngine({
     adapter: device.adapter,
@@ -345,12 +349,7 @@ async function carryTraffic(
     log.left(live.left);
     live.close();
     running.close();
-    const fakeIps = farSide.given?.fakeIps();
-    if (storePath !== undefined && fakeIps !== undefined) {
-      await writeFakeIps(storePath, fakeIps).catch((error: Error) =>
-        log.say("warning", `Cannot keep fake addresses in ${storePath}: ${error.message}`)
-      );
-    }
+    await keeper?.stop();
     log.counters(live.engine.counters);
   }
 }

@@ -1,6 +1,6 @@
 /** Fake addresses across restarts, as Clash's `profile.store-fake-ip` wants it: programs and caches still use the old ones. */
 import { dirname, join } from "node:path";
-import { FAKE_IP_FILE_BYTES_MAX } from "../base/limits.ts";
+import { FAKE_IP_FILE_BYTES_MAX, FAKE_IP_KEEP_MS } from "../base/limits.ts";
 import type { FakeIpState } from "../dns/fake_ip_pool.ts";
 
 /** Where they are kept: beside the configuration. */
@@ -31,4 +31,49 @@ export async function readFakeIps(path: string): Promise<FakeIpState | undefined
 export async function writeFakeIps(path: string, state: FakeIpState): Promise<void> {
   await Deno.writeTextFile(`${path}.new`, JSON.stringify(state));
   await Deno.rename(`${path}.new`, path);
+}
+
+/** Keeps fake addresses while weir runs: what ends it may leave it no time to. */
+export class FakeIpKeeper {
+  readonly #path: string;
+  readonly #stateOf: () => FakeIpState | undefined;
+  readonly #onFailure: (message: string) => void;
+  #timer: ReturnType<typeof setInterval> | undefined = undefined;
+  #kept = "";
+  #writing: Promise<void> = Promise.resolve();
+
+  /** `onFailure` hears each time that the file cannot be written. */
+  constructor(path: string, stateOf: () => FakeIpState | undefined, onFailure: (message: string) => void) {
+    this.#path = path;
+    this.#stateOf = stateOf;
+    this.#onFailure = onFailure;
+  }
+
+  /** Writes every now and then from now on. */
+  start(): void {
+    this.#timer = setInterval(() => void this.keep(), FAKE_IP_KEEP_MS);
+  }
+
+  /** Writes what is new since the last time. Never rejects. */
+  keep(): Promise<void> {
+    return this.#writing = this.#writing.then(() => this.#write()).catch((error: Error) =>
+      this.#onFailure(`Cannot keep fake addresses in ${this.#path}: ${error.message}`)
+    );
+  }
+
+  async #write(): Promise<void> {
+    const state = this.#stateOf();
+    if (state === undefined) return;
+    // A new name changes one or the other; in which order names were used is not worth a write.
+    const sign = `${state.next} ${state.entries.length}`;
+    if (sign === this.#kept) return;
+    await writeFakeIps(this.#path, state);
+    this.#kept = sign;
+  }
+
+  /** Writes once more and stops. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.keep();
+  }
 }

@@ -147,6 +147,12 @@ export class FarSide {
     if (isNameless(facts)) return undefined;
     const chain = this.#hopsOf(verdict.chains);
     if (chain.length === 0 && facts.dnsMode !== "fake-ip") return { kind: "plain" };
+    try {
+      this.#options.outbounds.hopsOf(chain);
+    } catch {
+      // A name that no proxy has, or too many in a row: better said to the application now than found with its first datagram.
+      return undefined;
+    }
     return { kind: "channel", chain, destination: destinationOf(facts) };
   }
 

@@ -7,6 +7,8 @@ import { invariant } from "../base/invariant.ts";
 import type { Aead, AeadName, OutboundCrypto } from "../outbound/tunnel.ts";
 
 const TAG_BYTES = 16;
+/** Source: FIPS 202 section 6.2: the rate of SHAKE128. */
+const SHAKE_BLOCK_BYTES = 168;
 
 /** Takes node's Buffer off: its slice() shares memory where that of an array copies. */
 function plainBytes(buffer: Uint8Array): Uint8Array {
@@ -53,6 +55,23 @@ function aesBlock(key: Uint8Array, block: Uint8Array, direction: "encrypt" | "de
   return result;
 }
 
+/** Output comes by whole blocks from the library, as two bytes at a time are asked for. */
+function shakeStream(bytes: Uint8Array): (count: number) => Uint8Array {
+  const state = shake128.create({}).update(bytes);
+  let block: Uint8Array = new Uint8Array(0);
+  return (count) => {
+    const output = new Uint8Array(count);
+    for (let at = 0; at < count;) {
+      if (block.length === 0) block = state.xof(SHAKE_BLOCK_BYTES);
+      const part = block.subarray(0, count - at);
+      output.set(part, at);
+      at += part.length;
+      block = block.subarray(part.length);
+    }
+    return output;
+  };
+}
+
 /** The cryptography that outbounds are given. */
 export function createOutboundCrypto(): OutboundCrypto {
   return {
@@ -63,9 +82,6 @@ export function createOutboundCrypto(): OutboundCrypto {
     blake3DeriveKey: (context, material, lengthBytes) =>
       blake3(material, { context: new TextEncoder().encode(context), dkLen: lengthBytes }),
     aesBlock,
-    shake128: (bytes) => {
-      const state = shake128.create({}).update(bytes);
-      return (count) => state.xof(count);
-    },
+    shake128: shakeStream,
   };
 }

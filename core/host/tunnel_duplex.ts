@@ -68,17 +68,26 @@ export class TunnelDuplex implements Duplex {
 
   async read(into: Uint8Array): Promise<number | null> {
     for (;;) {
-      const chunk = this.#rest ?? this.#tunnel.toApplication.shift();
-      if (chunk !== undefined) {
-        const count = Math.min(chunk.length, into.length);
-        into.set(count === chunk.length ? chunk : chunk.subarray(0, count));
-        this.#rest = count === chunk.length ? undefined : chunk.subarray(count);
-        return count;
-      }
+      const count = this.#takeRead(into);
+      if (count > 0) return count;
       this.#check();
       if (this.#tunnel.isServerDone) return null;
       await this.#receive();
     }
+  }
+
+  /** Servers seal small pieces: as many as fit are handed on at once. */
+  #takeRead(into: Uint8Array): number {
+    let count = 0;
+    while (count < into.length) {
+      const chunk = this.#rest ?? this.#tunnel.toApplication.shift();
+      if (chunk === undefined) break;
+      const fits = Math.min(chunk.length, into.length - count);
+      into.set(fits === chunk.length ? chunk : chunk.subarray(0, fits), count);
+      this.#rest = fits === chunk.length ? undefined : chunk.subarray(fits);
+      count += fits;
+    }
+    return count;
   }
 
   async write(bytes: Uint8Array): Promise<number> {

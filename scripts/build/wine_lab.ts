@@ -119,7 +119,9 @@ async function makeRoot(): Promise<void> {
   await Deno.mkdir(WINE_ROOT, { recursive: true });
   const mirror = Deno.env.get("WEIR_DEBIAN_MIRROR");
   const from = mirror === undefined ? [] : [mirror];
-  await mustRun("make a Debian for Wine", "debootstrap", ["--variant=minbase", SUITE, WINE_ROOT, ...from]);
+  // It mounts /proc in there: in a mount namespace of its own, for what a killed one leaves mounted nobody can remove.
+  const debootstrap = ["--mount", "--propagation", "private", "debootstrap", "--variant=minbase", SUITE, WINE_ROOT];
+  await mustRun("make a Debian for Wine", "unshare", [...debootstrap, ...from]);
   await Deno.mkdir(`${WINE_ROOT}/lab/project`, { recursive: true });
   await Deno.mkdir(`${WINE_ROOT}/lab/runs`);
   await Deno.copyFile("/etc/resolv.conf", `${WINE_ROOT}/etc/resolv.conf`);

@@ -241,12 +241,19 @@ export class ProxiedRun {
 
   /** A program whose peer is gone cannot know it when nothing tells: it loses patience. One whose peer lives must not need to. */
   #loseWidows(now: Micros): void {
-    for (const { client, server } of this.flows) {
+    for (const flow of this.flows) {
+      const { client, server } = flow;
       for (const [one, other] of [[client, server], [server, client]] as const) {
-        if (one.outcome === "open" && isDead(other)) one.giveUp(now);
+        if (one.outcome === "open" && (isDead(other) || this.#isBroken(flow))) one.giveUp(now);
       }
     }
     for (const { host } of this.#parties) host.touch(now);
+  }
+
+  /** True when weir had left a connection to the stack, which has given up since, as it may. */
+  #isBroken({ relay }: ProxiedFlow): boolean {
+    const error = relay?.isOver === true ? relay.error : TcpError.None;
+    return error === TcpError.Reset || (error !== TcpError.None && this.scenario.mayTimeOut);
   }
 
   #judge({ client, server, hops }: ProxiedFlow): void {

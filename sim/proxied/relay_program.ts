@@ -9,7 +9,7 @@ import type { Micros } from "../../core/base/micros.ts";
 import type { StreamTunnel } from "../../core/outbound/tunnel.ts";
 import type { PendingFlow } from "../../core/stack/pending_flow.ts";
 import type { TcpOptions } from "../../core/stack/tcp/tcp_options.ts";
-import { TcpEvent } from "../../core/stack/tcp/tcp_state.ts";
+import { TcpError, TcpEvent } from "../../core/stack/tcp/tcp_state.ts";
 import type { Host, HostProgram, HostSocket } from "../world/host.ts";
 import { OutgoingBytes } from "./outgoing_bytes.ts";
 
@@ -75,6 +75,12 @@ export class RelayProgram {
   /** What it holds. Units: bytes. */
   get heldBytes(): number {
     return this.#up.length + this.#down.length;
+  }
+
+  /** Why one of the connections broke, also after the relay had left the rest of it to the stack. */
+  get error(): TcpError {
+    const error = this.far.socket?.error ?? TcpError.None;
+    return error !== TcpError.None ? error : this.#near.socket?.error ?? TcpError.None;
   }
 
   /** Ends both connections at once. */

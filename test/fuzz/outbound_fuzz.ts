@@ -78,6 +78,20 @@ const DNS: readonly Uint8Array[] = [
   writeAnswer(readQuery(QUERY)!, addressAnswer(ASKED.name, ADDRESSES, 60), { bytesMax: 1_232 }),
 ];
 
+/** What a server would say is written as the client writes it, but for what opens the stream. */
+function recordDatagrams(make: () => DatagramTunnel, index: number): Uint8Array {
+  const tunnel = make();
+  tunnel.start();
+  tunnel.toServer.takeAll();
+  for (const length of [0, 30, 400]) tunnel.send(NAMED, new Uint8Array(length));
+  const framed = tunnel.toServer.takeAll();
+  // VLESS answers with a head of its own.
+  return index === 1 ? Uint8Array.of(0, 0, ...framed) : framed;
+}
+
+const DATAGRAMS: readonly Uint8Array[] = TUNNELS.map(recordDatagrams);
+const SEALED: readonly Uint8Array[] = CODECS.map((codec) => codec.seal(NAMED, new Uint8Array(50))!);
+
 /** One input: bytes, and which reader gets them. */
 export interface OutboundInput {
   readonly reader: "stream" | "datagrams" | "codec" | "dns";
@@ -90,8 +104,8 @@ export function drawOutbound(prng: Prng): OutboundInput {
   const reader = pick(prng, ["stream", "stream", "datagrams", "codec", "dns", "dns"] as const);
   const count = { stream: PAIRS.length, datagrams: TUNNELS.length, codec: CODECS.length, dns: DNS.length }[reader];
   const which = prng.below(count);
-  const whole = reader === "stream" ? ANSWERS[which]! : reader === "dns" ? DNS[which]! : new Uint8Array(0);
-  if (whole.length > 0 && prng.chance(3, 4)) {
+  const whole = { stream: ANSWERS, datagrams: DATAGRAMS, codec: SEALED, dns: DNS }[reader][which]!;
+  if (prng.chance(3, 4)) {
     return { reader, which, bytes: mutateBytes(prng, whole, pick(prng, DNS), INPUT_BYTES_MAX) };
   }
   return { reader, which, bytes: Uint8Array.from({ length: prng.below(200) }, () => prng.below(256)) };

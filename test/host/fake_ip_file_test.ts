@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { join } from "node:path";
-import { fakeIpPath, readFakeIps, writeFakeIps } from "../../core/host/fake_ip_file.ts";
+import { FakeIpKeeper, fakeIpPath, readFakeIps, writeFakeIps } from "../../core/host/fake_ip_file.ts";
 import { parsePrefix } from "../../core/base/ip_address.ts";
 import { FakeIpPool } from "../../core/dns/fake_ip_pool.ts";
 
@@ -43,5 +43,35 @@ Deno.test("readFakeIps() answers nothing for what is no such file", async () => 
     }
   } finally {
     await Deno.remove(path);
+  }
+});
+
+Deno.test("FakeIpKeeper writes when there is something new, and says so when it cannot", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const pool = new FakeIpPool(parsePrefix("198.18.0.0/16")!);
+    const path = join(folder, "kept.json");
+    const failures: string[] = [];
+    const keeper = new FakeIpKeeper(path, () => pool.state(), (message) => failures.push(message));
+    pool.addressOf("a.test");
+    keeper.start();
+    await keeper.keep();
+    assertEquals((await readFakeIps(path))?.entries.length, 1);
+    await Deno.remove(path);
+    pool.addressOf("a.test");
+    await keeper.keep();
+    assertEquals(await readFakeIps(path), undefined);
+    pool.addressOf("b.test");
+    await keeper.stop();
+    assertEquals((await readFakeIps(path))?.entries.length, 2);
+    await Deno.mkdir(`${path}.new`);
+    pool.addressOf("c.test");
+    await keeper.keep();
+    assertEquals(failures.length, 1);
+    await Deno.remove(`${path}.new`);
+    await keeper.keep();
+    assertEquals((await readFakeIps(path))?.entries.length, 3);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
   }
 });

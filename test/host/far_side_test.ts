@@ -154,6 +154,7 @@ Deno.test("FarSide.routeOf() says which way datagrams go", async () => {
     chain: ["dead"],
     destination: { address: undefined, host: "either.test", port: 443 },
   });
+  assertEquals(farSide.routeOf(named, { ...decide(factsOf("either.test")), chains: ["alive", "REJECT"] }), undefined);
   const plain = factsOf("plain.test", "udp");
   const direct = { ...decide(factsOf("plain.test")) };
   assertEquals(farSide.routeOf(plain, direct)?.kind, "channel");

@@ -111,3 +111,67 @@ Deno.test("UdpOutbounds sends nothing straight out when a proxy of the chain is 
   assert(came <= 1);
   echo.close();
 });
+
+/** A SOCKS 5 server for associations only: each datagram goes back as it came, so its destination becomes its source. */
+async function startAssociations() {
+  const relay = await openEcho();
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const controls: Deno.TcpConn[] = [];
+  const accept = async () => {
+    for await (const conn of listener) {
+      controls.push(conn);
+      const buffer = new Uint8Array(100);
+      await conn.read(buffer);
+      await conn.write(Uint8Array.of(5, 0));
+      await conn.read(buffer);
+      const { port } = relay.address();
+      await conn.write(Uint8Array.of(5, 0, 0, 1, 0, 0, 0, 0, port >>> 8, port & 255));
+    }
+  };
+  const accepting = accept();
+  const close = async () => {
+    listener.close();
+    relay.close();
+    await accepting;
+    for (const conn of controls.splice(0)) conn.close();
+  };
+  return { port: listener.addr.port, controls, close };
+}
+
+Deno.test("UdpOutbounds tells that a SOCKS 5 server ended the association, and asks for another with the next datagram", async () => {
+  const server = await startAssociations();
+  const told: string[] = [];
+  const proxy: OutboundSettings = {
+    ...{ name: "p", protocol: { kind: "socks5", login: undefined }, server: "127.0.0.1", port: server.port, udp: true },
+    ...{ tls: undefined, webSocket: undefined, dialer: undefined, interfaceName: undefined, ipVersion: "dual" },
+  };
+  const outbounds = new Outbounds([proxy], {
+    dialer: new Dialer(),
+    env: testEnv(),
+    resolve: () => Promise.resolve([LOOPBACK]),
+  });
+  const ended = Promise.withResolvers<void>();
+  const udp = new UdpOutbounds(outbounds, {
+    now: () => micros(0),
+    touched: () => {},
+    closed: (why) => {
+      told.push(why);
+      ended.resolve();
+    },
+  });
+  const application = new Application();
+  const send = (text: string) =>
+    udp.send(application, ["p"], { address: LOOPBACK, host: "", port: 7 }, { address: FAKE, port: 7 }, bytes(text));
+  send("one");
+  send("two");
+  assertEquals([...await application.has(2)].sort(), ["198.18.0.4:7 one", "198.18.0.4:7 two"]);
+  assertEquals(server.controls.length, 1);
+  server.controls.shift()!.close();
+  await ended.promise;
+  assertEquals([udp.channelCount, told], [0, ["the SOCKS 5 server ended the association"]]);
+  send("three");
+  assertEquals((await application.has(3)).at(-1), "198.18.0.4:7 three");
+  udp.close();
+  assertEquals(udp.channelCount, 0);
+  await server.close();
+});

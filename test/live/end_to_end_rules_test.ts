@@ -6,6 +6,7 @@ import { liveTest, startWebServer, startWeir, WEB_PORT } from "./live_test_case.
 import { proxyEntry, type ProxyName, ProxyWorld, whyNoWorld, withNames } from "./proxy_world.ts";
 
 const REFUSED = 7;
+const NO_SUCH_HOST = 6;
 const TIMED_OUT = 28;
 const WANTED: readonly ProxyName[] = ["microsocks", "tinyproxy", "ss", "vless"];
 const CHECK = `url: "http://${SERVER_V4}:${WEB_PORT}/bytes/1/1", interval: 1, timeout: 1000, lazy: false`;
@@ -59,6 +60,10 @@ export default definePolicy({
   onConnection(meta) {
     if (meta.host === "policy.test") return { via: "vless" };
   },
+  onDns(question) {
+    if (question.name === "answered.test") return { answer: ["10.77.0.2"] };
+    if (question.name === "nowhere.test") return "REFUSE";
+  },
 });
 `;
 
@@ -94,6 +99,10 @@ liveTest("weir run sends flows where rules by program, name, country, list and p
   for (const name of ["near.test", "other.test"]) {
     assert(world.questions.some((question) => question.endsWith(`${name} from ${SERVER_V4}`)), world.dns.text);
   }
+  // The policy answers this question itself, with a real address.
+  assertEquals((await get(lab, "answered.test")).code, 0);
+  await weir.wrote(`→ 10.77.0.2:${WEB_PORT} `, 2_000);
+  assertEquals((await get(lab, "nowhere.test")).code, NO_SUCH_HOST);
   for (let i = 0; i < 4; i++) assertEquals((await get(lab, "balanced.test")).code, 0);
   const balanced = weir.text.matchAll(/ balanced\.test:\d+ Domain\(balanced\.test\) → (\w+) ← inner ← chosen/g);
   assertEquals(Array.from(balanced, ([, name]) => name).sort(), ["microsocks", "microsocks", "tinyproxy", "tinyproxy"]);

@@ -8,6 +8,8 @@ export interface DivertCase {
   readonly mode: string;
   readonly rules: readonly string[];
   readonly level?: string;
+  /** Lines of the configuration's proxies. */
+  readonly proxies?: readonly string[];
 }
 
 /**
@@ -20,9 +22,13 @@ export function rulesOfAll(lab: WindowsLab): string[] {
 }
 
 /** Starts weir.exe over WinDivert. */
-export async function startDivert(lab: WindowsLab, { mode, rules, level = "debug" }: DivertCase): Promise<Running> {
+export async function startDivert(
+  lab: WindowsLab,
+  { mode, rules, level = "debug", proxies = [] }: DivertCase,
+): Promise<Running> {
   const text = `weir: { divert: { enable: true, mode: ${mode} } }
 sniffer: { enable: true, sniff: { HTTP: { ports: [${WEB_PORT}] } } }
+proxies: [${proxies.join(", ")}]
 rules:
 ${rules.map((rule) => `  - ${rule}\n`).join("")}`;
   const config = await writeForWindows(lab, "divert.yaml", text);

@@ -17,7 +17,7 @@ async function memoryOf(pid: number): Promise<number> {
 
 async function connect(lab: WindowsLab, count: number): Promise<void> {
   const client = lab.startDeno(lab.host, MANY_CONNECTIONS, [SERVER_V4, String(WEB_PORT), String(count)]);
-  await client.wrote(`good ${count}`, 120_000);
+  await client.wrote(`good ${count}`, 240_000);
 }
 
 /** Windows handles of weir.exe, as another program sees them. */

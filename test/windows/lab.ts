@@ -12,7 +12,7 @@
  * Whoever binds to the veth's address leaves through it, whatever the routes say, as Windows' strong host model has it.
  */
 import { buildStandIns, STAND_INS, whyNoCompiler } from "../../scripts/build/wine_stand_ins.ts";
-import { fetchRealWinDivert } from "../../scripts/build/real_windivert.ts";
+import { fetchRealWinDivert, REAL_WINDIVERT } from "../../scripts/build/real_windivert.ts";
 import { hasTool, prepareWine, whyNoWine, WineHome, type WineOptions } from "../../scripts/build/wine_lab.ts";
 import { type Finished, Running } from "../live/lab.ts";
 
@@ -219,6 +219,13 @@ export class WindowsLab {
   /** The folder with weir.exe and the DLLs, seen from this machine; `home.programs` is what Windows programs call it. */
   get programFolder(): string {
     return `${this.home.folder}/programs`;
+  }
+
+  /** Whether the real WinDivert library is beside the stand-in, to be asked about filters; prints what is left out when it is not. */
+  async hasRealWinDivert(leftOut: string): Promise<boolean> {
+    const isThere = await Deno.stat(`${this.programFolder}/${REAL_WINDIVERT}`).then(() => true, () => false);
+    if (!isThere) console.log(`without the real WinDivert.dll: ${leftOut} is skipped`);
+    return isThere;
   }
 
   /** Says a line to lab_helper and answers with what it says. */

@@ -26,8 +26,7 @@ async function derivedFilters(count: number): Promise<string[]> {
 windowsTest(
   "filters, checksums and offsets are those of the real WinDivert.dll, which says why it does not open",
   async (lab) => {
-    // None of ours to hand on: the lab has it where it can be had, and has said so otherwise.
-    if (!await Deno.stat(`${lab.programFolder}/${REAL_WINDIVERT}`).then(() => true, () => false)) return;
+    if (!await lab.hasRealWinDivert("the comparison with it")) return;
     const filters = await writeForWindows(lab, "filters.json", JSON.stringify(await derivedFilters(300)));
     const args = [`${lab.home.programs}\\${REAL_WINDIVERT}`, "6000", filters];
     const { code, stdout, stderr } = await lab.runProgram("windivert_real.ts", args, {}, 300_000);

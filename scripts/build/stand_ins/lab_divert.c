@@ -1,6 +1,5 @@
 /*
- * The driver of WinDivert: packets of the namespace come from one NFQUEUE, and each is offered to the open handles, the one of the highest rank first.
- * A handle's DLL takes it (then the kernel drops it) or passes it on (then the next one is asked, and at last it goes on).
+ * The driver of WinDivert: packets of the namespace come from one NFQUEUE, and each is offered to the open handles, the highest rank first. A handle's DLL takes it (then the kernel drops it) or passes it on (then the next one is asked, and at last it goes on).
  *
  *    the queue ── offer ── handle of rank 9 ── handle of rank 3 ── … ── the kernel goes on with it
  *                   ▲            │ inject

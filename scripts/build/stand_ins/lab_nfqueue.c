@@ -205,13 +205,14 @@ static void take_queued(struct nlmsghdr *message)
 		left -= NLA_ALIGN(attribute->nla_len);
 		attribute = (struct nlattr *)((char *)attribute + NLA_ALIGN(attribute->nla_len));
 	}
-	if (bytes == NULL || head.bytes < 20 || head.bytes > PACKET_MAX || is_of_link(bytes, head.bytes))
+	if (bytes == NULL || head.bytes < 20 || head.bytes > PACKET_MAX || is_of_link(bytes, head.bytes)) {
 		nfqueue_judge(queue_id, 0);
-	else if (head.is_outbound && !head.is_loopback && head.bytes > LINK_MTU) {
+	} else if (head.is_outbound && !head.is_loopback && head.bytes > LINK_MTU) {
 		nfqueue_judge(queue_id, 1);
 		take_in_pieces(&head, bytes);
-	} else
+	} else {
 		take_packet(&head, bytes, queue_id);
+	}
 }
 
 /* Takes what is there in one go, up to MESSAGES_MAX packets, and waits when nothing is. */

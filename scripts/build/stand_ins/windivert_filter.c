@@ -1,6 +1,6 @@
 /*
- * Whether a filter matches is asked of the real WinDivert 2.2, if its library lies beside this one as WinDivert64-real.dll: its helpers need no driver.
- * So what this driver diverts does not depend on weir's own filters. Without it every filter matches everything.
+ * Whether a filter matches is asked of the real WinDivert 2.2, if its library lies beside this one as WinDivert64-real.dll: its helpers need no
+ * driver. So what this driver diverts does not depend on weir's own filters. Without it every filter matches everything.
  */
 #include "windivert.h"
 

@@ -8,6 +8,7 @@ import { type DatagramChannel, openChannel } from "../../../core/host/datagram_c
 import type { Duplex } from "../../../core/host/duplex.ts";
 import type { Outbounds } from "../../../core/host/outbounds.ts";
 import { StreamReader, writeAll } from "../../../core/host/stream_reader.ts";
+import { isNodeTlsSound } from "../../../core/host/tls_transport.ts";
 import type { Destination } from "../../../core/outbound/tunnel.ts";
 import { closeHalf, exchange, messageOf, within } from "./conversation.ts";
 import {
@@ -159,7 +160,13 @@ async function standingEcho(world: World, index: number): Promise<Duplex> {
 const STALLED_BYTES_MAX = 64 * MEGABYTE;
 
 /** The servers stand still: what is written waits instead of growing; then they go on and all of it comes back. */
-async function stall(world: World, index: number, stream: Duplex, goOn: Promise<void>): Promise<string> {
+async function stall(
+  world: World,
+  index: number,
+  stream: Duplex,
+  opened: () => void,
+  goOn: Promise<void>,
+): Promise<string> {
   let written = 0;
   let isLate = false;
   const writing = (async () => {
@@ -170,13 +177,14 @@ async function stall(world: World, index: number, stream: Duplex, goOn: Promise<
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   isLate = true;
   const heldText = written < STALLED_BYTES_MAX ? "writes wait" : "NOTHING WAITS";
-  const opened = await within(13_000, opening, undefined);
-  const openedText = opened === undefined
+  const result = await within(13_000, opening, undefined);
+  const openedText = result === undefined
     ? "OPENING HANGS"
-    : opened.stream !== undefined
+    : result.stream !== undefined
     ? "opens unasked"
-    : `opening: ${opened.failure}`;
-  opened?.stream?.abort();
+    : `opening: ${result.failure}`;
+  result?.stream?.abort();
+  opened();
   await goOn;
   let isWritten = false;
   void writing.then(() => isWritten = true, () => {});
@@ -188,13 +196,13 @@ async function stall(world: World, index: number, stream: Duplex, goOn: Promise<
     return "then go on";
   })();
   reading.catch(() => {});
-  const [, result] = await within(
+  const [, end] = await within(
     20_000,
     Promise.all([writing, reading]).catch((error) => ["", messageOf(error)]),
     ["", "NOT GOING ON"],
   );
   stream.abort();
-  return `${openedText}; ${heldText}, ${result}`;
+  return `${openedText}; ${heldText}, ${end}`;
 }
 
 /** What an application's stream is told within two seconds of its server's death. */
@@ -232,10 +240,17 @@ async function faults(world: World, servers: Servers): Promise<void> {
   const openAll = () => Promise.all(Array.from({ length }, (_, index) => openEcho(world, index)));
   const stalled = await openAll();
   servers.signal("SIGSTOP");
-  const goOn = new Promise<void>((resolve) => setTimeout(resolve, 12_000)).then(() => servers.signal("SIGCONT"));
+  const goOn = Promise.withResolvers<void>();
+  let waiting = length;
+  const opened = () => {
+    if (--waiting > 0) return;
+    servers.signal("SIGCONT");
+    goOn.resolve();
+  };
   await eachRow(world, "stalls", async (index) => {
     const stream = stalled[index];
-    return stream === undefined ? "NO ECHO" : await stall(world, index, stream, goOn);
+    if (stream === undefined) opened();
+    return stream === undefined ? "NO ECHO" : await stall(world, index, stream, opened, goOn.promise);
   }, length);
   const open = await openAll();
   servers.signal("SIGKILL");
@@ -265,15 +280,18 @@ function expected({ protocol, transport, yaml }: Row, column: Column): RegExp {
   const isPlain = transport.startsWith("tcp") && !transport.includes("through");
   const isV2ray = /^(vmess|vless)|^http login$/.test(protocol) && !(protocol === "http login" && transport === "tcp");
   const keepsHalves = (protocol === "socks5" && isPlain) || transport === "tcp (simulated)";
+  // Before Deno 2.9 a certificate that weir must look at itself costs the half-close.
+  const keepsBoth = !isNodeTlsSound() && /pinned|unverified/.test(transport);
   switch (column) {
     case "1 MB":
       return /^ok$/;
     case "100 MB":
       return LARGE.test(`${protocol} ${transport}`) ? /^ok, / : /^n\/a: for time$/;
     case "half-close: answer":
+      if (keepsBoth) return /^not told$/;
       return keepsHalves ? /^kept$/ : isV2ray ? /^(ended|broken) after 1 to 2 s$|^not told$/ : /^ended at once$/;
     case "half-close: download":
-      return keepsHalves || isV2ray ? /^kept$/ : /^ended at once$/;
+      return keepsHalves || keepsBoth || isV2ray ? /^kept$/ : /^ended at once$/;
     case "UDP":
       if (protocol === "socks5 login") return /^Cannot .* command not supported$/; // microsocks carries none
       return yaml.includes("udp: true") && !transport.includes("simulated") ? /^3 peers, 1 to 1,470 bytes$/ : /^n\/a: /;
