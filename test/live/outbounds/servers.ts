@@ -3,6 +3,7 @@ import { X509Certificate } from "node:crypto";
 
 const HOST = "127.0.0.1";
 const STARTED_MS_MAX = 15_000;
+const LIFE_S_MAX = 280;
 
 /** The package that each program is in. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -88,8 +89,9 @@ export class Servers {
 
   /** Starts a program. */
   start(program: string, args: readonly string[], path: string | undefined = findProgram(program)): RunningServer {
-    const child = new Deno.Command(path!, {
-      args: [...args],
+    // A group of its own, so that a signal reaches its children as well; and an end even if nobody is left to end it.
+    const child = new Deno.Command("timeout", {
+      args: ["-k", "1", String(LIFE_S_MAX), path!, ...args],
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
