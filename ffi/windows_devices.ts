@@ -30,8 +30,9 @@ async function pathOf(name: string, places: DriverPlaces): Promise<string> {
   const { path } = await locateDriver(name, places);
   if (path !== undefined) return path;
   const site = name === WINTUN ? "https://www.wintun.net" : "https://reqrypt.org/windivert.html";
+  const place = `${places.programFolder}\\weir.exe`;
   throw new Error(
-    `Cannot open ${name}: it is not beside ${places.programFolder}\\weir.exe, and not inside it; put the 64-bit file from ${site} there`,
+    `Cannot open ${name}: it is neither beside ${place} nor inside it; put the ${name} for 64 bits from ${site} there`,
   );
 }
 
