@@ -123,6 +123,7 @@ windowsTest(`weir.exe keeps its memory and handles over ${CONNECTIONS} connectio
   const [memory, files] = [await memoryOf(pid), await filesOf(pid)];
   await connect(CONNECTIONS);
   const grown = await memoryOf(pid) - memory;
+  console.log(`after ${CONNECTIONS} connections more: ${grown} bytes`);
   // Connections of the last minutes are still remembered, each in some KiB.
   assert(grown < CONNECTIONS * 16_384, `memory has grown by ${grown} bytes`);
   const more = await filesOf(pid) - files;
