@@ -142,7 +142,11 @@ rules:
   await weir.wrote("Domain(first.test) → microsocks ← first", 2_000);
   // What a server refuses ends at the program, and so does what it does not understand.
   assertEquals((await get(lab, "stranger.test")).code === 0, false);
-  assertMatch(weir.text, /stranger\.test:8080 (prohibited|failed|refused): /);
+  const refusal = /stranger\.test:8080 (prohibited|failed|refused): /;
+  for (let wait = 0; wait < 20 && !refusal.test(weir.text); wait++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assertMatch(weir.text, refusal);
   assertEquals((await get(lab, "wrong.test", "curl", 6)).code === 0, false);
 
   await world.server("microsocks").stop("SIGKILL");
